@@ -1,0 +1,3 @@
+"""Moorings supervises AIs that improve AIs."""
+
+__version__ = "0.1.0"

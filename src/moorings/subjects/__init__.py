@@ -1,0 +1,1 @@
+"""Anything whose behaviour can be recorded, behind one small protocol."""
