@@ -40,7 +40,9 @@ class MissingExtraError(MooringsError):
     """An optional dependency is not installed."""
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs the optional packages of extra '{extra}'; install them with: pip install 'moorings[{extra}]'")
+        super().__init__(
+            f"{what} needs the optional packages of extra '{extra}'; install them with: pip install 'moorings[{extra}]'"
+        )
 
 
 class ModelFileError(MooringsError):

@@ -1,0 +1,1 @@
+"""The command line: one file a group of commands, each a thin cover of a public function."""
