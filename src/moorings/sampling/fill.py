@@ -48,7 +48,7 @@ def fill_run(
     """
     n_cached = 0
     if _planned(store) is None:
-        n_cached = _reuse(store, items, cache) if cache else 0
+        n_cached = _reuse(store, items, cache) if cache is not None else 0
         kept = [item.key for item in items if store.has(item.key)]
         store.note("planned", {"reused": kept, "rest": content_hash([i.key for i in items if not store.has(i.key)])})
     batches = _rest(store, items, sides)
@@ -67,7 +67,7 @@ def fill_run(
         )
         since = time.monotonic()
         n_new = store.add_interactions(rows, note)
-        if cache:
+        if cache is not None:
             cache.put(row for row in rows if row.status != "failed")
         meter.advance(n_new, n_tokens)
         n_drawn += n_new

@@ -103,7 +103,7 @@ def make_batches(
 ) -> list[Batch]:
     """Cut samples into batches of similar length, longest prompts first, the samples of one prompt together."""
     groups: dict[tuple[str, str | None], list[Item]] = {}
-    for item in items:
+    for item in sorted(items, key=lambda i: i.key):
         groups.setdefault((item.prompt.prompt_id, item.persona.name if item.persona else None), []).append(item)
     ordered = sorted(groups.values(), key=lambda g: (-sum(len(m.content) for m in g[0].opening()), g[0].key))
     cuts: list[list[Item]] = [[]]

@@ -120,7 +120,7 @@ def sample(
         lines = [canonical_json(prompt.model_dump()) for prompt in chosen]
         store.put_artifact("prompts.jsonl", ("\n".join(lines) + "\n").encode())
         kept = SampleCache(cache_dir() / "samples.sqlite") if cache and sides.cacheable else None
-        if kept:
+        if kept is not None:
             stack.callback(kept.close)
         meter = stack.enter_context(open_meter(progress))
         counts = fill_run(store, list(items), sides, pool, retries=retries, cache=kept, meter=meter)

@@ -10,7 +10,6 @@ import importlib.util
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from moorings.errors import ConfigError, ModelFileError, nearest
 from moorings.subjects.bundled import bundled_model, model_path
@@ -57,7 +56,7 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
     "ctranslate2": ("workers",),
     "vllm": ("gpu_memory_share",),
 }
-_COMMON_OPTIONS = {"template": str, "context_length": int, "workers": int, "gpu_memory_share": float}
+_OPTION_TYPES: dict[str, type] = {"template": str, "context_length": int, "workers": int, "gpu_memory_share": float}
 
 
 @subject_backends.register("bundled")
@@ -147,8 +146,8 @@ def _check_options(spec: SubjectSpec, engine: str) -> None:
     for option, value in spec.options.items():
         if option not in allowed:
             raise ConfigError(f"engine {engine} has no option '{option}'; {nearest(option, allowed)}")
-        kind = _COMMON_OPTIONS[option]
-        if not isinstance(value, kind) or isinstance(value, bool) or (kind is not str and value <= 0):
+        kind = _OPTION_TYPES[option]
+        if not isinstance(value, kind) or isinstance(value, bool) or (isinstance(value, int | float) and value <= 0):
             raise ConfigError(
                 f"option {option}={value!r} must be a {'' if kind is str else 'positive '}{kind.__name__}"
             )
@@ -187,5 +186,5 @@ def _vllm(model: LocalModel, spec: SubjectSpec, device: str, precision: str) -> 
     )
 
 
-_Engine = Callable[[LocalModel, SubjectSpec, str, str], Any]
+_Engine = Callable[[LocalModel, SubjectSpec, str, str], Subject]
 _ENGINES: dict[str, _Engine] = {"transformers": _transformers, "ctranslate2": _ctranslate2, "vllm": _vllm}

@@ -44,6 +44,7 @@ class Quarantine:
         """
         try:
             if self._file is None:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._file = self.path.open("wb")
             if self._line_open and not continues:
                 self._file.write(b"\n")

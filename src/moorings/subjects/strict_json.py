@@ -68,7 +68,7 @@ class _Parser:
         if len(found) < len(pairs):
             seen: set[str] = set()
             twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-            self.fault = self.fault or f"key {ascii(twice[:40])} occurs twice in one object; remove one"
+            self.fault = self.fault or f"key {twice[:40]!a} occurs twice in one object; remove one"
         return found
 
     def read(self, text: str, start: int) -> tuple[JsonItem, int]:

@@ -15,7 +15,7 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, NoReturn
@@ -63,7 +63,7 @@ class RowReader:
 
     Args:
         path: The file or dataset folder.
-        kind: Read as jsonl, json, csv, txt or parquet whatever the file is called; None goes by its name.
+        kind: Read as jsonl, json, csv, txt, parquet or inspect whatever the file is called; None goes by its name.
         skip_bad: Set bad rows aside instead of raising.
         quarantine: Where they go, verbatim; None takes PATH.quarantine. Overwritten by each pass that finds one.
 
@@ -116,10 +116,10 @@ class RowReader:
 
     def fail(self, number: int, reason: str) -> NoReturn:
         """Give up on the file, naming it and the row."""
-        word = "row" if self.kind in ("parquet", "folder", "json") else "line"
+        word = "line" if self.kind in ("jsonl", "csv", "txt") else "row"
         raise InputError(f"{self.path}, {word} {number}: {reason}")
 
-    def _raw_rows(self) -> Iterator[RawRow]:
+    def _raw_rows(self) -> Generator[RawRow]:
         rows = _open_rows(self.path, self.kind)
         number = 0
         with closing(rows):
@@ -173,11 +173,16 @@ def hash_source(path: Path) -> str:
         raise InputError(f"cannot read {path} ({error}); check the path and its permissions") from error
 
 
-def _open_rows(path: Path, kind: str) -> Iterator[RawRow]:
+def _open_rows(path: Path, kind: str) -> Generator[RawRow]:
     if kind in ("parquet", "folder"):
         from moorings.subjects import columnar  # pyarrow is slow to import
 
         yield from columnar.parquet_rows(path) if kind == "parquet" else columnar.folder_rows(path)
+        return
+    if kind == "inspect":
+        from moorings.subjects import inspect_logs
+
+        yield from inspect_logs.sample_rows(path)
         return
     readers = {"jsonl": _jsonl_rows, "json": _json_rows, "csv": _csv_rows, "txt": _txt_rows}
     compressed = path.name.lower().endswith(".gz")
@@ -185,15 +190,15 @@ def _open_rows(path: Path, kind: str) -> Iterator[RawRow]:
         yield from readers[kind](path, file)  # type: ignore[arg-type]
 
 
-def _lines(path: Path, file: BinaryIO) -> Iterator[RawRow]:
-    """Lines that are not blank, without a value; the pieces of an endless line come one by one."""
+def _lines(path: Path, file: BinaryIO, *, blank: bool = False) -> Iterator[RawRow]:
+    """Lines without a value, blank ones if wanted; the pieces of an endless line come one by one."""
     number = 0
     while raw := file.readline(MAX_LINE_BYTES + 1):
         number += 1
         if number == 1 and raw.startswith(_OTHER_BOMS):
             raise InputError(f"{path} is UTF-16 or UTF-32; allowed: UTF-8; convert it, for example with iconv -t UTF-8")
         if len(raw) <= MAX_LINE_BYTES:
-            if not raw.isspace():
+            if blank or not raw.isspace():
                 yield RawRow(number, None, None, raw)
             continue
         fault = f"the line is longer than {MAX_LINE_BYTES} bytes"
@@ -266,9 +271,10 @@ class _CsvLines:
     """The lines that the CSV parser takes, kept until its record is complete."""
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
-        self._lines = _lines(path, file)
+        self._lines = _lines(path, file, blank=True)
         self.taken: list[RawRow] = []
         self.fault: str | None = None
+        self._size_bytes = 0
 
     def __iter__(self) -> _CsvLines:
         return self
@@ -276,7 +282,8 @@ class _CsvLines:
     def __next__(self) -> str:
         line = next(self._lines)
         self.taken.append(line)
-        if line.fault is not None or sum(len(part.source or b"") for part in self.taken) > MAX_LINE_BYTES:
+        self._size_bytes += len(line.source or b"")
+        if line.fault is not None or self._size_bytes > MAX_LINE_BYTES:
             raise _LineTooLong(line.fault or f"the record is longer than {MAX_LINE_BYTES} bytes; is a quote unclosed?")
         try:
             return _decode(line)
@@ -291,13 +298,14 @@ class _CsvLines:
         source = b"".join(line.source or b"" for line in self.taken)
         if fault and len(self.taken) > 1:
             fault += f" (the record ends on line {self.taken[-1].number})"
-        self.taken, self.fault = [], None
+        self.taken, self.fault, self._size_bytes = [], None, 0
         return RawRow(first.number, value, fault, source, first.continues)
 
 
 def _csv_rows(path: Path, file: BinaryIO) -> Iterator[RawRow]:
     # The limit belongs to the process and is 128 KiB by default, less than a long answer; it is only ever raised.
     csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))
+    # After a broken record the parser goes on at the next line.
     lines = _CsvLines(path, file)
     parser = csv.reader(lines, strict=True)
     header: list[str] | None = None
@@ -310,6 +318,9 @@ def _csv_rows(path: Path, file: BinaryIO) -> Iterator[RawRow]:
         except (csv.Error, _LineTooLong) as error:
             fault = f"not CSV: {error}"
         fault = lines.fault or fault
+        if not fields and fault is None:
+            lines.record(None, None)
+            continue
         if header is None:
             header = _header(path, fields, fault)
             lines.record(None, None)
