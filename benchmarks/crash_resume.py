@@ -62,7 +62,13 @@ def child(name: str, run: str, logs: str, point: str, nth: int) -> None:
     sides_module.open_subject = lambda _: subject
     prompts = load_prompts(Path(__file__).parent.parent / "examples" / "prompts.jsonl", limit=n_prompts)
     sample(
-        spec, prompts, run, n_samples=n_samples, decoding=Decoding(max_new_tokens=n_tokens), cache=False, on_point=on_point
+        spec,
+        prompts,
+        run,
+        n_samples=n_samples,
+        decoding=Decoding(max_new_tokens=n_tokens),
+        cache=False,
+        on_point=on_point,
     )
 
 
@@ -183,7 +189,11 @@ def trial(name: str, kills: int, seed: int) -> Tally:
 def main() -> None:
     """Run the trials and compare with the bars."""
     args = options(__doc__ or "")
-    plan = {"scripted": 20, "transformers fp32": 1} if args.quick else {"scripted": 34, "transformers fp32": 8, "ctranslate2 int8": 8}
+    plan = (
+        {"scripted": 20, "transformers fp32": 1}
+        if args.quick
+        else {"scripted": 34, "transformers fp32": 8, "ctranslate2 int8": 8}
+    )
     tallies = {name: trial(name, kills, seed=1) for name, kills in plan.items()}
     must_equal = [t.equal for name, t in tallies.items() if name != "ctranslate2 int8"]
     finish(
@@ -199,7 +209,8 @@ def main() -> None:
             "runs unlike an uninterrupted one": (sum(not e for e in must_equal), "<=", 0),
         },
         subjects={
-            name: {"kills": t.kills, "points": dict(t.points), "equal_to_uninterrupted": t.equal} for name, t in tallies.items()
+            name: {"kills": t.kills, "points": dict(t.points), "equal_to_uninterrupted": t.equal}
+            for name, t in tallies.items()
         },
     )
 

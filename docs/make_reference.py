@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-import click
 import typer
 
 from moorings.cli.main import app
 
 
-def _options(command: click.Command) -> list[str]:
+def _options(command: Any) -> list[str]:
     lines = []
     for parameter in command.params:
         if parameter.name == "help":
             continue
-        if isinstance(parameter, click.Option):
+        if parameter.param_type_name == "option":
             name = ", ".join(f"`{o}`" for o in (*parameter.opts, *parameter.secondary_opts))
         else:
             name = f"`{(parameter.metavar or parameter.name or '').upper()}`"
@@ -27,8 +27,8 @@ def _options(command: click.Command) -> list[str]:
     return lines
 
 
-def _walk(command: click.Command, path: str) -> list[str]:
-    if isinstance(command, click.Group):
+def _walk(command: Any, path: str) -> list[str]:
+    if hasattr(command, "commands"):
         lines = [f"## `{path}`", "", command.help or "", ""] if path != "moorings" else []
         for name in command.commands:
             lines += _walk(command.commands[name], f"{path} {name}")

@@ -84,7 +84,9 @@ def test_the_same_call_again_draws_nothing(tmp_path, prompt_set):
 
 def test_a_run_stopped_by_an_engine_goes_on_where_it_was(tmp_path, prompt_set):
     broken = Counting(raise_on={3, 4, 5}, engine="scripted")
-    with pytest.raises(BackendError, match="failed 3 times, last with RuntimeError: the engine broke; what was stored is kept"):
+    with pytest.raises(
+        BackendError, match="failed 3 times, last with RuntimeError: the engine broke; what was stored is kept"
+    ):
         sample(broken, prompt_set(20), tmp_path / "r", retries=2)
     with Run.open(tmp_path / "r") as run:
         assert len(list(run.interactions())) == 8
@@ -138,7 +140,11 @@ def test_samples_are_reused_across_runs_and_plans_stay_fixed(tmp_path, prompt_se
     assert (more.n_cached, more.n_drawn) == (6, 4)
     assert set(subject.asked.values()) == {1}
     renamed = PromptSet(
-        name="renamed", prompts=tuple(p.model_copy(update={"prompt_id": f"n{p.prompt_id}", "group": "new"}) for p in prompt_set(6).prompts), sha256="1" * 64
+        name="renamed",
+        prompts=tuple(
+            p.model_copy(update={"prompt_id": f"n{p.prompt_id}", "group": "new"}) for p in prompt_set(6).prompts
+        ),
+        sha256="1" * 64,
     )
     taken = sample(subject, renamed, tmp_path / "c")
     assert (taken.n_cached, taken.n_drawn) == (6, 0)
@@ -150,7 +156,9 @@ def test_samples_are_reused_across_runs_and_plans_stay_fixed(tmp_path, prompt_se
 def test_failed_samples_are_not_cached(tmp_path, monkeypatch):
     monkeypatch.setenv("MOORINGS_CACHE_DIR", str(tmp_path / "cache"))
     prompts = PromptSet(
-        name="two", prompts=tuple(Prompt(prompt_id=t, messages=(Message(role="user", content=t),)) for t in ("known", "unknown")), sha256="0" * 64
+        name="two",
+        prompts=tuple(Prompt(prompt_id=t, messages=(Message(role="user", content=t),)) for t in ("known", "unknown")),
+        sha256="0" * 64,
     )
 
     class Half(ScriptedSubject):

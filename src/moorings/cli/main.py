@@ -31,6 +31,10 @@ app.command("query")(runs.query)
 app.command("doctor")(models.doctor)
 
 
+class _Stopped(BaseException):
+    """A person or the system asked the program to stop; typer would print its own word for KeyboardInterrupt."""
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         print(f"moorings {__version__}")
@@ -48,16 +52,17 @@ def _root(
 
 def main() -> None:
     """Run the program; a known error becomes one line on standard error and exit code 2."""
-    signal.signal(signal.SIGTERM, _stop)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     try:
         app()
     except MooringsError as error:
         print(f"moorings: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except _Stopped:
         print("moorings: stopped; what was stored is kept, run the same command to go on", file=sys.stderr)
         sys.exit(130)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    raise _Stopped

@@ -167,7 +167,8 @@ def load_personas(path: Path | str) -> tuple[Persona, ...]:
     names: set[str] = set()
     for name, system in pairs:
         if not isinstance(name, str) or not name.strip() or not isinstance(system, str):
-            raise InputError(f"{path}: persona {str(name)[:40]!a} needs a name and a system prompt, both texts")
+            shown = ascii(name[:40]) if isinstance(name, str) else f"(a {type(name).__name__})"
+            raise InputError(f"{path}: persona {shown} needs a name and a system prompt, both texts")
         if name in names:
             raise InputError(f"{path}: persona {name[:40]!a} is given twice; rename one")
         if fault := fault_of_value([name, system]):

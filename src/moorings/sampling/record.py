@@ -69,13 +69,15 @@ def record(
             meter.advance(added, n_tokens)
             n_new += added
         store.finish()
-        return summarise(store, fingerprint, info.engine, n_new, 0, started)
+        return summarise(
+            store, fingerprint, info.engine, n_drawn=n_new, n_cached=0, n_bad=subject.n_bad, started=started
+        )
 
 
 def _interaction(row: RecordedRow, fingerprint: str) -> Interaction:
     text = [m.model_dump() for m in row.prompt.messages]
     return Interaction(
-        key=content_hash([fingerprint, text, row.index]),
+        key=content_hash([fingerprint, row.prompt.prompt_id, text, row.index]),
         subject=fingerprint,
         prompt_id=row.prompt.prompt_id,
         group=row.prompt.group,
@@ -85,5 +87,8 @@ def _interaction(row: RecordedRow, fingerprint: str) -> Interaction:
         response=row.response,
         status=classify(row.response, row.finish_reason),
         finish_reason=row.finish_reason,
+        n_prompt_tokens=row.n_prompt_tokens,
+        n_output_tokens=row.n_output_tokens,
+        error=row.error,
         metadata=row.metadata,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -41,6 +40,8 @@ class SampleResult(NamedTuple):
     """Samples drawn or read by this call."""
     n_cached: int
     """Samples taken from earlier runs by this call."""
+    n_bad: int
+    """Malformed rows of the input that were set aside."""
     statuses: dict[str, int]
     """Samples by status; every planned sample is in one of them."""
     n_output_tokens: int
@@ -125,28 +126,36 @@ def sample(
         meter = stack.enter_context(open_meter(progress))
         counts = fill_run(store, list(items), sides, pool, retries=retries, cache=kept, meter=meter)
         engine = sides.subject.describe().engine
-        return summarise(store, sides.fingerprint, engine, counts.n_drawn, counts.n_cached, started)
+        return summarise(
+            store,
+            sides.fingerprint,
+            engine,
+            n_drawn=counts.n_drawn,
+            n_cached=counts.n_cached,
+            n_bad=prompt_set.n_bad,
+            started=started,
+        )
 
 
-def summarise(store: Run, fingerprint: str, engine: str, n_drawn: int, n_cached: int, started: float) -> SampleResult:
+def summarise(
+    store: Run, fingerprint: str, engine: str, *, n_drawn: int, n_cached: int, n_bad: int, started: float
+) -> SampleResult:
     """Count what a run holds; `started` is the call's monotonic start."""
-    counts: Counter[str] = Counter()
-    n_tokens = 0
-    for row in query(
-        store, "SELECT status, count(*) n, coalesce(sum(n_output_tokens), 0) t FROM samples GROUP BY 1 ORDER BY 1"
-    ).to_pylist():
-        counts[row["status"]] = row["n"]
-        n_tokens += int(row["t"])
+    rows = query(
+        store,
+        "SELECT status, count(*) AS n, coalesce(sum(n_output_tokens), 0)::BIGINT AS n_tokens FROM samples GROUP BY 1 ORDER BY 1",
+    ).to_pylist()
     return SampleResult(
-        store.files.url,
-        fingerprint,
-        engine,
-        sum(counts.values()),
-        n_drawn,
-        n_cached,
-        dict(counts),
-        n_tokens,
-        time.monotonic() - started,
+        run=store.files.url,
+        subject=fingerprint,
+        engine=engine,
+        n_samples=sum(row["n"] for row in rows),
+        n_drawn=n_drawn,
+        n_cached=n_cached,
+        n_bad=n_bad,
+        statuses={row["status"]: row["n"] for row in rows},
+        n_output_tokens=sum(row["n_tokens"] for row in rows),
+        duration_s=time.monotonic() - started,
     )
 
 

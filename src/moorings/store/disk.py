@@ -14,7 +14,7 @@ from pathlib import Path
 
 from moorings.errors import StorageError, StorageFullError
 
-__all__ = ["Disk", "storage_error", "write_atomic"]
+__all__ = ["Disk", "inside", "storage_error", "write_atomic"]
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -23,8 +23,16 @@ class Disk:
     """Thin wrapper of `os`; replaced in tests by one that fails on the n-th call."""
 
     def open(self, path: Path, flags: int, mode: int = 0o644) -> int:
-        """See os.open."""
-        return os.open(path, flags, mode)
+        """See os.open; a link is never followed, so that a foreign folder cannot lead a write elsewhere."""
+        return os.open(path, flags | os.O_NOFOLLOW, mode)
+
+    def open_folder(self, folder: Path) -> int:
+        """See os.open; for syncing a folder's names."""
+        return os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+
+    def mkdir(self, folder: Path) -> None:
+        """See os.mkdir."""
+        os.mkdir(folder)
 
     def write(self, fd: int, data: memoryview) -> int:
         """See os.write; may write fewer bytes than given."""
@@ -52,13 +60,40 @@ class Disk:
         while view:
             view = view[self.write(fd, view) :]
 
+    def make_folder(self, folder: Path) -> None:
+        """Create a folder and those above it, each durable in the one that holds it."""
+        missing = [folder, *folder.parents]
+        for path in reversed(missing[: next((i for i, p in enumerate(missing) if p.is_dir()), len(missing))]):
+            with contextlib.suppress(FileExistsError):
+                self.mkdir(path)
+            self.fsync_folder(path.parent)
+
     def fsync_folder(self, folder: Path) -> None:
         """Make a rename in a folder durable."""
-        fd = self.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        fd = self.open_folder(folder)
         try:
             self.fsync(fd)
         finally:
             self.close(fd)
+
+
+def inside(root: Path, name: str) -> Path:
+    """The path of a run's file, refused where links or dots lead out of the run's folder.
+
+    Raises:
+        StorageError: The name leads out.
+    """
+    path = root / name
+    try:
+        home, goal = root.resolve(), path.resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise StorageError(f"cannot follow '{name}' in {root}: {error}") from error
+    if goal != home / name:
+        raise StorageError(
+            f"'{name}' leads out of run {root} or through a link ({goal}); it was refused. "
+            "Copy the file into the run, or do not trust this run"
+        )
+    return path
 
 
 def storage_error(error: OSError, path: Path | str, size_bytes: int) -> StorageError:
@@ -80,7 +115,7 @@ def write_atomic(path: Path, data: bytes, disk: Disk) -> None:
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        disk.make_folder(path.parent)
         fd = disk.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         try:
             disk.write_all(fd, data)

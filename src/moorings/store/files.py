@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -10,8 +12,9 @@ import fsspec
 import pyarrow.fs as pafs
 
 from moorings.errors import StorageError
-from moorings.store.disk import Disk, storage_error, write_atomic
-from moorings.store.journal import Journal, LocalJournal, ObjectJournal
+from moorings.store.disk import Disk, inside, storage_error, write_atomic
+from moorings.store.journal import Journal, LocalJournal
+from moorings.store.object_journal import ObjectJournal
 
 __all__ = ["Files", "LocalFiles", "RemoteFiles", "open_files"]
 
@@ -41,8 +44,8 @@ class Files(Protocol):
         """Rename a file within the run."""
         ...
 
-    def journal(self, *, write: bool) -> Journal:
-        """Open the run's journal."""
+    def journal(self, *, write: bool, create: bool = False) -> Journal:
+        """Open the run's journal; `create` starts one if there is none."""
         ...
 
     def arrow(self, name: str) -> tuple[str, pafs.FileSystem]:
@@ -51,55 +54,65 @@ class Files(Protocol):
 
 
 class LocalFiles:
-    """A run in a local folder."""
+    """A run in a local folder. Names that lead out of it, also through links, are refused."""
 
     def __init__(self, root: Path, disk: Disk | None = None) -> None:
         self.root, self.disk, self.url = root, disk or Disk(), str(root)
 
     def read(self, name: str) -> bytes:
         """Whole content of a file."""
+        path = inside(self.root, name)
         try:
-            return (self.root / name).read_bytes()
+            if not path.is_file():
+                raise StorageError(f"cannot read {path}: there is no such file")
+            return path.read_bytes()
         except OSError as error:
-            raise StorageError(f"cannot read {self.root / name}: {error.strerror}") from error
+            raise StorageError(f"cannot read {path}: {error.strerror}") from error
 
     def write(self, name: str, data: bytes) -> None:
         """Create or replace a file, wholly or not at all."""
-        write_atomic(self.root / name, data, self.disk)
+        write_atomic(inside(self.root, name), data, self.disk)
 
     def exists(self, name: str) -> bool:
         """Whether the file is there."""
-        return (self.root / name).is_file()
+        try:
+            return inside(self.root, name).is_file()
+        except OSError as error:
+            raise StorageError(f"cannot look into {self.root}: {error.strerror}") from error
 
     def list(self, folder: str) -> list[str]:
         """Names of the files in a folder, sorted, without unfinished ones."""
-        base = self.root / folder
-        if not base.is_dir():
-            return []
-        return sorted(f"{folder}/{e.name}" for e in os.scandir(base) if e.is_file() and not e.name.startswith("."))
+        base = inside(self.root, folder)
+        try:
+            if not base.is_dir():
+                return []
+            found = [e.name for e in os.scandir(base) if e.is_file(follow_symlinks=False)]
+        except OSError as error:
+            raise StorageError(f"cannot look into {base}: {error.strerror}") from error
+        return sorted(f"{folder}/{name}" for name in found if not name.startswith("."))
 
     def move(self, name: str, target: str) -> None:
         """Rename a file within the run."""
-        goal = self.root / target
+        source, goal = inside(self.root, name), inside(self.root, target)
         try:
-            goal.parent.mkdir(parents=True, exist_ok=True)
-            self.disk.replace(self.root / name, goal)
+            self.disk.make_folder(goal.parent)
+            self.disk.replace(source, goal)
             self.disk.fsync_folder(goal.parent)
         except OSError as error:
             raise storage_error(error, goal, 0) from error
 
-    def journal(self, *, write: bool) -> Journal:
-        """Open the run's journal; a writer creates the folder."""
-        if write:
+    def journal(self, *, write: bool, create: bool = False) -> Journal:
+        """Open the run's journal; `create` starts one, and the folder, if there is none."""
+        if create:
             try:
-                self.root.mkdir(parents=True, exist_ok=True)
+                self.disk.make_folder(self.root)
             except OSError as error:
                 raise storage_error(error, self.root, 0) from error
-        return LocalJournal(self.root / "journal.log", write=write, disk=self.disk)
+        return LocalJournal(self.root / "journal.log", write=write, create=create, disk=self.disk)
 
     def arrow(self, name: str) -> tuple[str, pafs.FileSystem]:
         """Path and file system for pyarrow."""
-        return str(self.root / name), pafs.LocalFileSystem()
+        return str(inside(self.root, name)), pafs.LocalFileSystem()
 
 
 class RemoteFiles:
@@ -111,55 +124,67 @@ class RemoteFiles:
 
     def read(self, name: str) -> bytes:
         """Whole content of a file."""
-        try:
+        with self._named(name, 0):
             return bytes(self.fs.cat_file(f"{self.root}/{name}"))
-        except OSError as error:
-            raise StorageError(f"cannot read {self.url}/{name}: {error}") from error
 
     def write(self, name: str, data: bytes) -> None:
         """Create or replace an object; stores do this atomically."""
         path = f"{self.root}/{name}"
-        try:
+        with self._named(name, len(data)):
             self.fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
             self.fs.pipe_file(path, data)
-        except OSError as error:
-            raise storage_error(error, f"{self.url}/{name}", len(data)) from error
 
     def exists(self, name: str) -> bool:
         """Whether the object is there."""
-        return bool(self.fs.isfile(f"{self.root}/{name}"))
+        with self._named(name, 0):
+            self.fs.invalidate_cache()
+            return bool(self.fs.isfile(f"{self.root}/{name}"))
 
     def list(self, folder: str) -> list[str]:
         """Names of the objects in a folder, sorted."""
         path = f"{self.root}/{folder}"
-        if not self.fs.isdir(path):
-            return []
-        return sorted(f"{folder}/{str(name).rsplit('/', 1)[1]}" for name in self.fs.ls(path, detail=False))
+        with self._named(folder, 0):
+            self.fs.invalidate_cache()
+            if not self.fs.isdir(path):
+                return []
+            found = self.fs.ls(path, detail=True)
+        return sorted(f"{folder}/{e['name'].rsplit('/', 1)[-1]}" for e in found if e["type"] == "file")
 
     def move(self, name: str, target: str) -> None:
         """Rename an object within the run."""
-        self.fs.makedirs(f"{self.root}/{target}".rsplit("/", 1)[0], exist_ok=True)
-        self.fs.mv(f"{self.root}/{name}", f"{self.root}/{target}")
+        with self._named(target, 0):
+            self.fs.makedirs(f"{self.root}/{target}".rsplit("/", 1)[0], exist_ok=True)
+            self.fs.mv(f"{self.root}/{name}", f"{self.root}/{target}")
 
-    def journal(self, *, write: bool) -> Journal:
+    def journal(self, *, write: bool, create: bool = False) -> Journal:
         """Open the run's journal."""
-        folder = f"{self.root}/journal"
-        if write:
-            self.fs.makedirs(folder, exist_ok=True)
-        return ObjectJournal(self.fs, folder, write=write)
+        if create:
+            with self._named("journal", 0):
+                self.fs.makedirs(f"{self.root}/journal", exist_ok=True)
+        return ObjectJournal(self.fs, self.root, write=write)
 
     def arrow(self, name: str) -> tuple[str, pafs.FileSystem]:
         """Path and file system for pyarrow."""
         return f"{self.root}/{name}", pafs.PyFileSystem(pafs.FSSpecHandler(self.fs))
 
+    @contextlib.contextmanager
+    def _named(self, name: str, size_bytes: int) -> Iterator[None]:
+        """Turn the store's failures into ours."""
+        try:
+            yield
+        except (OSError, NotImplementedError) as error:
+            failure = error if isinstance(error, OSError) else OSError(str(error) or type(error).__name__)
+            raise storage_error(failure, f"{self.url}/{name}", size_bytes) from error
+
 
 def open_files(url: str | Path, disk: Disk | None = None) -> Files:
-    """Local folder for a plain path or `file://`, fsspec for any other URL."""
+    """Local folder for a plain path, `file://` or `local://`, fsspec for any other URL."""
     text = str(url)
     if "://" not in text:
         return LocalFiles(Path(text), disk)
-    if text.startswith("file://"):
-        return LocalFiles(Path(text.removeprefix("file://")), disk)
+    for local in ("file://", "local://"):
+        if text.startswith(local):
+            return LocalFiles(Path(text.removeprefix(local)), disk)
     try:
         return RemoteFiles(text)
     except (ValueError, ImportError) as error:

@@ -23,8 +23,11 @@ def migrate_header(header: dict[str, Any], url: str) -> dict[str, Any]:
         StorageError: Not a run, made by a newer Moorings, or of a version that no step leads from.
     """
     version = header.get("schema_version")
-    if header.get("format") != FORMAT or not isinstance(version, int):
-        raise StorageError(f"{url} is not a Moorings run: run.json lacks format '{FORMAT}' and a schema_version")
+    if header.get("format") != FORMAT or type(version) is not int or not isinstance(header.get("config"), dict):
+        raise StorageError(
+            f"{url} is not a Moorings run: run.json lacks format '{FORMAT}', a schema_version or a config; "
+            "name a folder that `moorings sample` made"
+        )
     if version > SCHEMA_VERSION:
         raise StorageError(
             f"run {url} has schema version {version}, this Moorings reads up to {SCHEMA_VERSION}; upgrade Moorings to open it"

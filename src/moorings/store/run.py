@@ -14,84 +14,47 @@ bulk imports go straight to parts. The view `samples` joins both.
 from __future__ import annotations
 
 import json
-import os
-import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+from pydantic import ValidationError
 
 from moorings import __version__
-from moorings.errors import StorageError
-from moorings.records import Interaction, canonical_json, content_hash
+from moorings.errors import InputError, StorageError
+from moorings.records import Interaction, canonical_json
 from moorings.store.disk import Disk
 from moorings.store.files import Files, open_files
-from moorings.store.frames import Entry
+from moorings.store.frames import Entry, check_kind
+from moorings.store.header import RUN_JSON, first_difference, new_header, read_header
+from moorings.store.index import Index, artifact_path, is_plain_name, part_path, sample_rows
 from moorings.store.journal import Journal, owner_here
-from moorings.store.migrate import FORMAT, SCHEMA_VERSION, migrate_header
-from moorings.store.parts import part_bytes, sha256_hex, to_interactions
+from moorings.store.notes import BatchNote, PartNote
+from moorings.store.parts import part_bytes, plain_rows, read_part, sha256_hex, to_interactions
 
-__all__ = ["SEAL_ROWS", "BatchNote", "PartNote", "Run", "batch_note"]
+__all__ = ["SEAL_ROWS", "Run"]
 
 SEAL_ROWS = 4096
 """Live rows that are sealed into one part."""
-
-
-class BatchNote(NamedTuple):
-    """How one batch came about; kept apart from its rows, which must not depend on it."""
-
-    batch_id: str
-    source: str
-    """`sampled`, `cache` or `recorded`."""
-    started_at: str
-    duration_s: float
-    n_output_tokens: int
-    attempts: int = 1
-    worker: str = ""
-
-
-def batch_note(
-    keys: Iterable[str], source: str, *, duration_s: float = 0.0, n_output_tokens: int = 0, attempts: int = 1
-) -> BatchNote:
-    """A note on a batch of samples made now by this process."""
-    return BatchNote(
-        content_hash(list(keys))[:16],
-        source,
-        datetime.now(UTC).isoformat(timespec="milliseconds"),
-        duration_s,
-        n_output_tokens,
-        attempts,
-        f"{socket.gethostname()}:{os.getpid()}",
-    )
-
-
-class PartNote(NamedTuple):
-    """A sealed part as its journal entry names it."""
-
-    path: str
-    sha256: str
-    rows: int
-    size_bytes: int
-    covers: tuple[int, int] | None
-    """First and last journal entry whose rows it holds; None for a bulk part."""
+_OWN_KINDS = {"artifact", "complete", "created", "part", "part_lost", "samples", "session", "torn_end_cut"}
 
 
 class Run:
-    """An open run. Use `Run.create`, `Run.open` or `Run.create_or_open`; close it or use it in a `with` block."""
+    """An open run. Use `Run.create`, `Run.open` or `Run.create_or_open`; close it or use it in a `with` block.
+
+    A writer reads the journal once, when it opens; a reader reads what is new each time it is asked.
+    """
 
     def __init__(self, files: Files, header: dict[str, Any], journal: Journal, *, writable: bool) -> None:
         self.files, self.config, self._journal, self.writable = files, header["config"], journal, writable
-        self._pending: list[Interaction] = []
-        self._pending_from: int | None = None
+        self._index = Index()
         self._keys: set[bytes] = set()
-        self._seen = {"samples": -1, "part": -1}
+        self._n_held = 0
+        self._failed = False
         self.on_point: Callable[[str], None] = lambda point: None
         """Called at named points of a write; crash tests kill the process there."""
-        if writable:
-            self._take_over()
 
     @classmethod
     def create(cls, url: str | Path, config: dict[str, Any], *, disk: Disk | None = None) -> Run:
@@ -99,21 +62,18 @@ class Run:
 
         Raises:
             StorageError: There is a run already, or the place cannot be written.
+            RunLockedError: Another process is starting one there.
         """
         files = open_files(url, disk)
-        header = {
-            "format": FORMAT,
-            "schema_version": SCHEMA_VERSION,
-            "created_by": f"moorings {__version__}",
-            "config": config,
-        }
-        data = json.dumps(header, indent=2, sort_keys=True).encode()
-        journal = files.journal(write=True)
+        header = new_header(config)
+        journal = files.journal(write=True, create=True)
         try:
-            if files.exists("run.json"):
+            if files.exists(RUN_JSON):
                 raise StorageError(f"{url} holds a run already; resume it or name another folder")
-            files.write("run.json", data)
-            return cls(files, header, journal, writable=True)
+            run = cls(files, header, journal, writable=True)
+            run.begin(header)
+            run._take_over()
+            return run
         except BaseException:
             journal.close()
             raise
@@ -127,22 +87,15 @@ class Run:
             RunLockedError: `write` is set and another process writes it.
         """
         files = open_files(url, disk)
-        if not files.exists("run.json"):
-            raise StorageError(
-                f"no run at {url}: there is no run.json; `moorings runs list FOLDER` shows the runs below a folder"
-            )
-        try:
-            header = json.loads(files.read("run.json"))
-        except ValueError as error:
-            raise StorageError(
-                f"{url}/run.json is damaged ({error}); `moorings runs verify {url}` tells more"
-            ) from error
-        if not isinstance(header, dict):
-            raise StorageError(f"{url} is not a Moorings run: run.json is no object")
-        header = migrate_header(header, str(url))
+        stored, header = read_header(files)
         journal = files.journal(write=write)
         try:
-            return cls(files, header, journal, writable=write)
+            run = cls(files, header, journal, writable=write)
+            if write:
+                run._catch_up()
+                run.check_header(stored)
+                run._take_over()
+            return run
         except BaseException:
             journal.close()
             raise
@@ -154,10 +107,10 @@ class Run:
         Raises:
             StorageError: The run there has another configuration; the first difference is named.
         """
-        if not open_files(url, disk).exists("run.json"):
+        if not open_files(url, disk).exists(RUN_JSON):
             return cls.create(url, config, disk=disk)
         run = cls.open(url, write=True, disk=disk)
-        difference = _first_difference(run.config, config)
+        difference = first_difference(run.config, new_header(config)["config"])
         if difference:
             run.close()
             raise StorageError(
@@ -178,15 +131,24 @@ class Run:
     @property
     def head(self) -> str:
         """Hash of the last journal entry: stands for the run's whole history."""
+        self._catch_up()
         return self._journal.head
 
     def entries(self) -> Iterator[Entry]:
-        """Verified journal entries in order."""
+        """All verified journal entries in order, read anew."""
         return self._journal.entries()
+
+    def notes(self, kind: str) -> list[Entry]:
+        """Entries of one kind, `samples` excepted, without reading the journal again."""
+        return [entry for entry in self._catch_up().notes if entry.type == kind]
+
+    def torn_end(self) -> bytes:
+        """Bytes at the journal's end that do not verify and that the next writer sets aside."""
+        return self._journal.torn_end()
 
     def has(self, key: str) -> bool:
         """Whether a sample is stored; for writers."""
-        return bytes.fromhex(key)[:16] in self._keys
+        return _short_key(key) in self._keys
 
     @property
     def n_stored(self) -> int:
@@ -194,29 +156,37 @@ class Run:
         return len(self._keys)
 
     def note(self, kind: str, data: dict[str, Any]) -> None:
-        """Append an event of the caller's own kind."""
-        self._journal.append(kind, canonical_json(data))
+        """Append an event of the caller's own kind.
+
+        Raises:
+            StorageError: The kind is one of the store's own, or the run cannot be written.
+        """
+        check_kind(kind)
+        if kind in _OWN_KINDS:
+            raise StorageError(f"entries of kind '{kind}' are written by the store itself; choose another name")
+        self._append(kind, canonical_json(data))
 
     def add_interactions(self, rows: Sequence[Interaction], batch: BatchNote) -> int:
         """Acknowledge a batch, wholly or not at all; rows stored before are passed over.
 
         Returns:
             The number of rows that were new.
+
+        Raises:
+            InputError: A row has a value that cannot be stored; nothing of the batch was.
+            StorageError: The run cannot be written; nothing of the batch counts as stored.
         """
         fresh = self._fresh(rows)
         if not fresh:
             return 0
+        _, text = plain_rows(list(fresh.values()))
         self.on_point("before_ack")
-        texts = ",".join(row.model_dump_json() for row in fresh)
-        seq = self._journal.append("samples", f'{{"batch":{canonical_json(batch._asdict())},"rows":[{texts}]}}')
+        self._append("samples", f'{{"batch":{canonical_json(batch._asdict())},"rows":{text}}}')
+        self._keys.update(fresh)
+        self._n_held += len(fresh)
         self.on_point("after_ack")
-        if self._pending_from is None:
-            self._pending_from = seq
-        self._seen["samples"] = seq
-        self._remember(fresh)
-        self._pending.extend(fresh)
-        if len(self._pending) >= SEAL_ROWS:
-            self._seal()
+        if self._n_held >= SEAL_ROWS:
+            self._seal(SEAL_ROWS)
         return len(fresh)
 
     def add_part(self, rows: Sequence[Interaction], batch: BatchNote) -> int:
@@ -224,43 +194,51 @@ class Run:
 
         Returns:
             The number of rows that were new.
+
+        Raises:
+            InputError: A row has a value that cannot be stored; nothing of the part was.
+            StorageError: The run cannot be written; nothing of the part counts as stored.
         """
         fresh = self._fresh(rows)
         if fresh:
-            self._write_part(fresh, None, batch)
-            self._remember(fresh)
+            plain, _ = plain_rows(list(fresh.values()))
+            self._write_part(plain, None, batch, lambda: self._keys.update(fresh))
         return len(fresh)
 
     def finish(self) -> None:
         """Seal what is open and note that the run is complete."""
-        if self._pending:
-            self._seal()
+        if self._n_held:
+            self._seal(1)
         if self.status() != "complete":
-            self.note("complete", {"rows": self.n_stored})
+            self._append("complete", canonical_json({"rows": self.n_stored}))
 
     def status(self) -> str:
-        """`complete` if nothing but sessions came after the last completion, else `open`."""
-        state = "open"
-        for entry in self.entries():
-            if entry.type == "complete":
-                state = "complete"
-            elif entry.type in ("samples", "part"):
-                state = "open"
-        return state
+        """`complete` if no sample was added or lost since the last completion, else `open`."""
+        return "complete" if self._catch_up().complete else "open"
 
     def put_artifact(self, name: str, data: bytes) -> str:
-        """Keep a file under its content hash and note its name; returns the hash."""
+        """Keep a file under its content hash and note its name; returns the hash.
+
+        Raises:
+            InputError: The name is absolute or climbs.
+            StorageError: The run cannot be written.
+        """
+        if not is_plain_name(name):
+            raise InputError(f"'{name}' cannot name an artifact; use a relative name such as prompts.jsonl")
         digest = sha256_hex(data)
-        path = f"artifacts/{digest[:2]}/{digest}"
-        if not self.files.exists(path):
-            self.files.write(path, data)
-        if self.artifacts().get(name) != digest:
-            self.note("artifact", {"name": name, "sha256": digest, "size_bytes": len(data)})
+        path = artifact_path(digest)
+        kept = self.artifacts()
+        # A file without an entry may stem from a crash before its folder was synced, so it is written again.
+        if digest not in kept.values() or not self.files.exists(path) or sha256_hex(self.files.read(path)) != digest:
+            with self._writing():
+                self.files.write(path, data)
+        if kept.get(name) != digest:
+            self._append("artifact", canonical_json({"name": name, "sha256": digest, "size_bytes": len(data)}))
         return digest
 
     def artifacts(self) -> dict[str, str]:
         """Names of the kept files and their hashes; the latest of a name counts."""
-        return {e.data()["name"]: e.data()["sha256"] for e in self.entries() if e.type == "artifact"}
+        return dict(self._catch_up().artifacts)
 
     def get_artifact(self, digest: str) -> bytes:
         """Content of a kept file.
@@ -268,21 +246,14 @@ class Run:
         Raises:
             StorageError: It is missing or damaged.
         """
-        data = self.files.read(f"artifacts/{digest[:2]}/{digest}")
+        data = self.files.read(artifact_path(digest))
         if sha256_hex(data) != digest:
             raise StorageError(f"artifact {digest} of run {self.files.url} is damaged; restore it from a copy")
         return data
 
     def parts(self) -> list[PartNote]:
         """Valid parts in the order they were sealed."""
-        found: dict[str, PartNote] = {}
-        for entry in self.entries():
-            if entry.type == "part":
-                data = entry.data()
-                found[data["path"]] = _part_note(data)
-            elif entry.type == "part_lost":
-                found.pop(entry.data()["path"], None)
-        return list(found.values())
+        return list(self._catch_up().parts.values())
 
     def part_tables(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         """Rows of all parts as Arrow batches, each file's hash checked first.
@@ -291,104 +262,189 @@ class Run:
             StorageError: A part is missing or damaged.
         """
         for part in self.parts():
-            self.check_part(part)
-            path, fs = self.files.arrow(part.path)
-            with pq.ParquetFile(path, filesystem=fs) as file:
-                yield from file.iter_batches(batch_size=1024, columns=columns)
+            yield from read_part(self.check_part(part), part.path, columns)
 
-    def check_part(self, part: PartNote) -> None:
-        """Compare a part's bytes with its journal entry."""
-        if not self.files.exists(part.path) or sha256_hex(self.files.read(part.path)) != part.sha256:
+    def check_part(self, part: PartNote) -> bytes:
+        """Read a part whose bytes are those its journal entry names.
+
+        Raises:
+            StorageError: It is missing or damaged.
+        """
+        data = self.files.read(part.path) if self.files.exists(part.path) else b""
+        if sha256_hex(data) != part.sha256:
             raise StorageError(
-                f"part {part.path} of run {self.files.url} is missing or damaged; `moorings runs verify {self.files.url} --repair` rebuilds it"
+                f"part {part.path} of run {self.files.url} is missing or damaged; "
+                f"`moorings runs verify {self.files.url} --repair` rebuilds it"
             )
+        return data
 
     def unsealed(self) -> list[Interaction]:
         """Acknowledged rows that are in no part yet."""
-        return [Interaction.model_validate(row) for entry in self.unsealed_entries() for row in entry.data()["rows"]]
+        return [_interaction(row, entry) for entry in self.unsealed_entries() for row in sample_rows(entry)]
 
     def unsealed_entries(self) -> list[Entry]:
-        """Journal entries whose rows are in no part yet."""
-        held: list[Entry] = []
-        for entry in self.entries():
-            if entry.type == "samples":
-                held.append(entry)
-            elif entry.type == "part" and (covers := entry.data()["covers"]):
-                held = [e for e in held if not covers[0] <= e.seq <= covers[1]]
-        return held
+        """Journal entries whose rows are in no part yet, or in one that was lost."""
+        index = self._catch_up()
+        found = dict(index.held)
+        for part in index.lost.values():
+            found.update({entry.seq: entry for entry in self._covered(part)})
+        return [found[seq] for seq in sorted(found)]
 
     def interactions(self) -> Iterator[Interaction]:
         """All stored samples, sealed ones first, in the order of their acknowledgement."""
         yield from to_interactions(self.part_tables())
         yield from self.unsealed()
 
+    def note_lost(self, part: PartNote) -> None:
+        """Give up a part. What the journal holds of it is sealed anew by the next writer; the rest can be added again."""
+        self._append("part_lost", canonical_json({"path": part.path, "rows": part.rows}))
+
+    def begin(self, header: dict[str, Any]) -> None:
+        """Write entry 0, then run.json; a start that a crash cut short between the two is taken up.
+
+        Raises:
+            StorageError: The journal there began with another configuration.
+        """
+        if self._catch_up().n_entries == 0:
+            self._append("created", canonical_json(header))
+        created = self._index.created or {}
+        difference = first_difference(created.get("config"), header["config"])
+        if difference:
+            raise StorageError(
+                f"{self.files.url} holds the journal of another run without its run.json ({difference}); "
+                "restore that file, or name another folder"
+            )
+        with self._writing():
+            self.files.write(RUN_JSON, json.dumps(created, indent=2, sort_keys=True).encode())
+
+    def check_header(self, stored: dict[str, Any]) -> None:
+        """Compare run.json with the journal's first entry.
+
+        Raises:
+            StorageError: They differ, or there is no first entry.
+        """
+        created = self._catch_up().created
+        if created is None:
+            raise StorageError(
+                f"the journal of run {self.files.url} holds no verified first entry; "
+                f"`moorings runs verify {self.files.url} --repair` sets it aside and begins it anew"
+            )
+        if created != stored:
+            raise StorageError(
+                f"{self.files.url}/run.json was changed after the run began: {first_difference(created, stored)}; "
+                f"`moorings runs verify {self.files.url} --repair` restores it from journal entry 0"
+            )
+
+    def _catch_up(self) -> Index:
+        for entry in self._journal.follow():
+            self._index.add(entry)
+        return self._index
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """After a failed write nothing more is written: what was lost with it is not known."""
+        if self._failed or not self.writable:
+            raise StorageError(
+                f"run {self.files.url} takes no more: it is not open for writing or an earlier write failed; open it again"
+            )
+        try:
+            yield
+        except StorageError:
+            self._failed = True
+            raise
+
+    def _append(self, kind: str, data_json: str) -> None:
+        with self._writing():
+            self._index.add(self._journal.append(kind, data_json))
+
     def _take_over(self) -> None:
         """Start a writer's session: learn what is stored and tidy up after a crash."""
-        first = next(self.entries(), None)
-        if first is None:
-            self.note("created", {"config": self.config})
-        elif first.data() != {"config": self.config}:
-            raise StorageError(
-                f"{self.files.url}/run.json was changed after the run began; restore the configuration of journal entry 0"
-            )
-        self.note("session", {**owner_here(), "moorings": __version__})
-        listed = {part.path for part in self.parts()}
+        self._append("session", canonical_json({**owner_here(), "moorings": __version__}))
         for name in self.files.list("parts"):
-            if name not in listed:
+            if name not in self._index.parts:
                 self.files.move(name, name.replace("parts/", "orphans/", 1))
+        for part in list(self._index.lost.values()):
+            self._write_part(_all_rows(self._covered(part)), part.covers, None)
         for batch in self.part_tables(columns=["key"]):
-            self._keys.update(bytes.fromhex(key)[:16] for key in batch.column(0).to_pylist())
-        held = self.unsealed_entries()
-        self._pending = [Interaction.model_validate(row) for entry in held for row in entry.data()["rows"]]
-        self._pending_from = held[0].seq if held else None
-        self._seen["samples"] = held[-1].seq if held else -1
-        self._remember(self._pending)
-        if len(self._pending) >= SEAL_ROWS:
-            self._seal()
+            self._keys.update(_short_key(key) for key in batch.column(0).to_pylist())
+        held = _all_rows(self._index.held.values())
+        self._keys.update(_short_key(row.get("key")) for row in held)
+        self._n_held = len(held)
+        if self._n_held >= SEAL_ROWS:
+            self._seal(SEAL_ROWS)
 
-    def _fresh(self, rows: Sequence[Interaction]) -> list[Interaction]:
-        fresh: dict[str, Interaction] = {}
+    def _covered(self, part: PartNote) -> list[Entry]:
+        """Sample entries that a lost part held and no living part holds."""
+        first, last = part.covers or (1, 0)
+        living = [p.covers for p in self._index.parts.values() if p.covers and p.path != part.path]
+        return [
+            entry
+            for entry in self._journal.entries()
+            if entry.type == "samples"
+            and first <= entry.seq <= last
+            and not any(low <= entry.seq <= high for low, high in living)
+        ]
+
+    def _fresh(self, rows: Sequence[Interaction]) -> dict[bytes, Interaction]:
+        fresh: dict[bytes, Interaction] = {}
         for row in rows:
-            if not self.has(row.key):
-                fresh.setdefault(row.key, row)
-        return list(fresh.values())
+            short = _short_key(row.key)
+            if short not in self._keys:
+                fresh.setdefault(short, row)
+        return fresh
 
-    def _remember(self, rows: Sequence[Interaction]) -> None:
-        self._keys.update(bytes.fromhex(row.key)[:16] for row in rows)
+    def _seal(self, n_rows: int) -> None:
+        """Seal held entries in order, at least `n_rows` rows a part; a resumed run cuts the same parts."""
+        group: list[Entry] = []
+        rows: list[dict[str, Any]] = []
+        for entry in [self._index.held[seq] for seq in sorted(self._index.held)]:
+            group.append(entry)
+            rows.extend(sample_rows(entry))
+            if len(rows) >= SEAL_ROWS:
+                self._seal_group(group, rows)
+                group, rows = [], []
+        if len(rows) >= n_rows:
+            self._seal_group(group, rows)
 
-    def _seal(self) -> None:
-        assert self._pending_from is not None
-        self._write_part(self._pending, (self._pending_from, self._seen["samples"]), None)
-        self._pending, self._pending_from = [], None
+    def _seal_group(self, group: Sequence[Entry], rows: Sequence[dict[str, Any]]) -> None:
+        self._write_part(rows, (group[0].seq, group[-1].seq), None)
+        self._n_held -= len(rows)
 
-    def _write_part(self, rows: Sequence[Interaction], covers: tuple[int, int] | None, batch: BatchNote | None) -> None:
+    def _write_part(
+        self,
+        rows: Sequence[dict[str, Any]],
+        covers: tuple[int, int] | None,
+        batch: BatchNote | None,
+        acknowledged: Callable[[], None] = lambda: None,
+    ) -> None:
         data = part_bytes(rows)
         digest = sha256_hex(data)
-        path = f"parts/samples-{digest[:24]}.parquet"
         self.on_point("before_part")
-        self.files.write(path, data)
+        with self._writing():
+            self.files.write(part_path(digest), data)
         self.on_point("after_part")
-        entry = PartNote(path, digest, len(rows), len(data), covers)._asdict()
-        self.note("part", {**entry, "batch": batch._asdict() if batch else None})
+        note = PartNote(part_path(digest), digest, len(rows), len(data), covers)._asdict()
+        self._append("part", canonical_json({**note, "batch": batch._asdict() if batch else None}))
+        acknowledged()
         self.on_point("after_part_line")
 
 
-def _part_note(data: dict[str, Any]) -> PartNote:
-    covers = tuple(data["covers"]) if data["covers"] else None
-    return PartNote(data["path"], data["sha256"], data["rows"], data["size_bytes"], covers)
+def _all_rows(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    return [row for entry in entries for row in sample_rows(entry)]
 
 
-def _first_difference(stored: Any, given: Any, where: str = "") -> str | None:
-    """Name the first setting in which two configurations differ."""
-    if isinstance(stored, dict) and isinstance(given, dict):
-        for key in sorted({*stored, *given}):
-            found = _first_difference(stored.get(key), given.get(key), f"{where}.{key}" if where else key)
-            if found:
-                return found
-        return None
-    return None if stored == given else f"{where} was {_short(stored)}, now {_short(given)}"
+def _short_key(key: Any) -> bytes:
+    """Half a key's bits: enough to tell samples apart, half the memory."""
+    try:
+        return bytes.fromhex(key)[:16]
+    except (ValueError, TypeError) as error:
+        raise InputError(f"'{str(key)[:80]}' is no sample key; a key is a content hash in hex digits") from error
 
 
-def _short(value: Any) -> str:
-    text = canonical_json(value)
-    return text if len(text) <= 80 else text[:77] + "..."
+def _interaction(row: dict[str, Any], entry: Entry) -> Interaction:
+    try:
+        return Interaction.model_validate(row)
+    except ValidationError as error:
+        raise StorageError(
+            f"journal entry {entry.seq} holds a row that is no interaction; do not trust this run"
+        ) from error

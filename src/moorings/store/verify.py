@@ -1,4 +1,4 @@
-"""Prove that a run is whole, say what is not, and mend what can be mended."""
+"""Prove that a run is whole, or say what is not."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from moorings.errors import StorageError
-from moorings.records import Interaction, canonical_json
-from moorings.store.disk import Disk
-from moorings.store.files import LocalFiles, open_files
-from moorings.store.frames import GENESIS, Scan, parse_frame, scan_lines
-from moorings.store.parts import part_bytes, sha256_hex
-from moorings.store.run import PartNote, Run
+from moorings.store.files import open_files
+from moorings.store.frames import GENESIS
+from moorings.store.header import read_header
+from moorings.store.notes import PartNote
+from moorings.store.parts import read_part
+from moorings.store.run import Run
 
-__all__ = ["Report", "repair", "verify"]
+__all__ = ["Report", "damaged_parts", "verify"]
 
 
 class Report(NamedTuple):
@@ -35,96 +35,47 @@ def verify(url: str | Path) -> Report:
     """Check every journal line, part, artifact and key of a run.
 
     Raises:
-        StorageError: There is no run, or it is of a foreign version.
+        StorageError: There is no run, its header is damaged, or it is of a foreign version.
     """
+    problems: list[str] = []
+    notes: list[str] = []
     with Run.open(url) as run:
-        problems: list[str] = []
-        notes: list[str] = []
         try:
-            entries = list(run.entries())
+            head = run.head
         except StorageError as error:
             return Report(False, (str(error),), (), 0, 0, GENESIS)
-        if not entries or entries[0].data() != {"config": run.config}:
-            problems.append("run.json differs from the configuration in journal entry 0")
+        try:
+            run.check_header(read_header(open_files(url))[0])
+        except StorageError as error:
+            problems.append(str(error))
+        _check_end(run, problems, notes)
         _check_artifacts(run, problems)
-        keys = _check_rows(run, problems)
-        doubles = [key for key, n in keys.items() if n > 1]
-        if doubles:
-            problems.append(f"{len(doubles)} samples are stored twice, first {doubles[0]}")
+        n_rows = _check_rows(run, problems)
         _look_around(run, notes)
-        return Report(not problems, tuple(problems), tuple(notes), len(entries), sum(keys.values()), run.head)
+        return Report(not problems, tuple(problems), tuple(notes), sum(1 for _ in run.entries()), n_rows, head)
 
 
-def repair(url: str | Path, *, disk: Disk | None = None) -> Report:
-    """Set damaged bytes aside, rebuild what the journal still holds, and check again.
-
-    A journal that is damaged before its end is cut there, the rest is kept in `quarantine/`. A damaged part is
-    rebuilt from its journal lines; one that came from a bulk import is dropped, so that the import run again fills the gap.
-    """
-    files = open_files(url, disk)
-    if isinstance(files, LocalFiles):
-        _cut_damaged_journal(files)
-    with Run.open(url, disk=disk) as run:
-        damaged = [part for part in run.parts() if not _is_sound(run, part)]
-        rows = {part.path: _journal_rows(run, part) for part in damaged}
-    if damaged:
-        _replace_parts(files, damaged, rows)
-    Run.open(url, write=True, disk=disk).close()
-    return verify(url)
+def damaged_parts(run: Run) -> list[PartNote]:
+    """Parts that are missing or whose bytes are not those of their journal entry."""
+    return [part for part in run.parts() if _content(run, part) is None]
 
 
-def _replace_parts(files: LocalFiles | object, damaged: list[PartNote], rows: dict[str, list[Interaction]]) -> None:
-    store = open_files(files.url) if not isinstance(files, LocalFiles) else files  # type: ignore[attr-defined]
-    journal = store.journal(write=True)
+def _content(run: Run, part: PartNote) -> bytes | None:
     try:
-        for part in damaged:
-            if store.exists(part.path):
-                store.move(part.path, part.path.replace("parts/", "quarantine/", 1))
-            journal.append(
-                "part_lost", canonical_json({"path": part.path, "rows": part.rows, "rebuilt": bool(rows[part.path])})
-            )
-            if rows[part.path]:
-                data = part_bytes(rows[part.path])
-                digest = sha256_hex(data)
-                new = PartNote(f"parts/samples-{digest[:24]}.parquet", digest, part.rows, len(data), part.covers)
-                store.write(new.path, data)
-                journal.append("part", canonical_json({**new._asdict(), "batch": None}))
-    finally:
-        journal.close()
-
-
-def _cut_damaged_journal(files: LocalFiles) -> None:
-    path = files.root / "journal.log"
-    try:
-        with path.open("rb") as lines:
-            if any(isinstance(item, Scan) for item in scan_lines(lines, str(path))):
-                return
+        return run.check_part(part)
     except StorageError:
-        data = path.read_bytes()
-    good, seq, previous = 0, 0, GENESIS
-    for line in data.splitlines(keepends=True):
-        entry = parse_frame(line, seq, previous)
-        if entry is None:
-            break
-        good, seq, previous = good + len(line), seq + 1, entry.hash
-    files.write(f"quarantine/journal-from-{good}.bytes", data[good:])
-    files.write("journal.log", data[:good])
+        return None
 
 
-def _is_sound(run: Run, part: PartNote) -> bool:
-    try:
-        run.check_part(part)
-    except StorageError:
-        return False
-    return True
-
-
-def _journal_rows(run: Run, part: PartNote) -> list[Interaction]:
-    if part.covers is None:
-        return []
-    first, last = part.covers
-    lines = [e for e in run.entries() if e.type == "samples" and first <= e.seq <= last]
-    return [Interaction.model_validate(row) for entry in lines for row in entry.data()["rows"]]
+def _check_end(run: Run, problems: list[str], notes: list[str]) -> None:
+    torn = run.torn_end()
+    if torn.endswith(b"\n"):
+        problems.append(
+            f"the journal's last line ({len(torn):,} bytes) is whole but does not verify: damaged, or half-written at a "
+            "power cut; the next writer sets it aside and makes its samples again"
+        )
+    elif torn:
+        notes.append(f"the journal ends in {len(torn):,} unacknowledged bytes; the next writer cuts them")
 
 
 def _check_artifacts(run: Run, problems: list[str]) -> None:
@@ -135,17 +86,30 @@ def _check_artifacts(run: Run, problems: list[str]) -> None:
             problems.append(f"{name}: {error}")
 
 
-def _check_rows(run: Run, problems: list[str]) -> Counter[str]:
+def _check_rows(run: Run, problems: list[str]) -> int:
+    """Count the rows that can be read, each key once."""
     keys: Counter[str] = Counter()
     for part in run.parts():
-        if not _is_sound(run, part):
+        data = _content(run, part)
+        if data is None:
             problems.append(f"{part.path} ({part.rows} rows) is missing or damaged")
-            keys.update({f"lost:{part.path}:{i}": 1 for i in range(part.rows)})
-    if not problems:
-        for batch in run.part_tables(columns=["key"]):
-            keys.update(batch.column(0).to_pylist())
-    keys.update(row.key for row in run.unsealed())
-    return keys
+            continue
+        try:
+            found = [key for batch in read_part(data, part.path, ["key"]) for key in batch.column(0).to_pylist()]
+        except StorageError as error:
+            problems.append(str(error))
+            continue
+        if len(found) != part.rows:
+            problems.append(f"{part.path} holds {len(found)} rows, its journal entry says {part.rows}")
+        keys.update(found)
+    try:
+        keys.update(row.key for row in run.unsealed())
+    except StorageError as error:
+        problems.append(str(error))
+    doubles = [key for key, n in keys.items() if n > 1]
+    if doubles:
+        problems.append(f"{len(doubles)} samples are stored twice, first {doubles[0]}")
+    return keys.total()
 
 
 def _look_around(run: Run, notes: list[str]) -> None:
@@ -156,8 +120,6 @@ def _look_around(run: Run, notes: list[str]) -> None:
         names = run.files.list(folder)
         if names:
             notes.append(f"{len(names)} files in {folder}/: {meaning}")
-    if isinstance(run.files, LocalFiles):
-        with (run.files.root / "journal.log").open("rb") as lines:
-            end = [item for item in scan_lines(lines, "journal.log") if isinstance(item, Scan)]
-        if end[0].torn:
-            notes.append(f"the journal ends in {len(end[0].torn)} unacknowledged bytes; the next writer cuts them")
+    lost = [entry for entry in run.notes("part_lost")]
+    if lost:
+        notes.append(f"{len(lost)} parts were given up by a repair; see the events of type part_lost")

@@ -11,7 +11,6 @@ otherwise; pass `extra_body={"generation_config": '{"do_sample": true, "top_k": 
 
 from __future__ import annotations
 
-import asyncio
 import queue
 import ssl
 from collections.abc import Iterator, Sequence
@@ -21,9 +20,10 @@ from functools import cached_property
 import httpx
 from anyio.from_thread import start_blocking_portal
 
-from moorings.errors import BackendError, ConfigError, EndpointError
+from moorings.errors import BackendError, ConfigError
 from moorings.records import Decoding, Generation, Message, Request, SubjectInfo, content_hash
-from moorings.subjects.endpoint_client import Connection, EndpointClient, Outcome
+from moorings.subjects.endpoint_batch import answer_batch
+from moorings.subjects.endpoint_client import Connection, EndpointClient
 from moorings.subjects.endpoint_config import parse_target, read_config, read_key
 from moorings.subjects.endpoint_meter import EndpointMeter
 from moorings.subjects.endpoint_retry import Clock
@@ -35,8 +35,6 @@ __all__ = ["EndpointSubject", "open_endpoint"]
 
 _BATCH_SIZE = 64
 """Requests a batch unless the spec says otherwise; the server decides what it decodes together."""
-_GIVE_UP = 8
-"""Fewest requests in a row that must fail before the server, and not the requests, is blamed."""
 
 _Queue = queue.SimpleQueue[Generation | None]
 
@@ -59,13 +57,13 @@ class EndpointSubject:
     def __init__(
         self, spec: SubjectSpec, *, clock: Clock | None = None, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
+        self._spec = spec
+        self._target = parse_target(parse_uri(spec.uri)[1])
         for name in ("engine", "precision", "device"):
             if (value := getattr(spec, name)) != "auto":
                 raise ConfigError(
                     f"{name} '{value}' cannot be chosen for '{spec.uri}'; the server decides, so leave {name} at auto"
                 )
-        self._spec = spec
-        self._target = parse_target(parse_uri(spec.uri)[1])
         self._config = read_config(spec.options)
         self._key = read_key(self._config, self._target)
         self._meter = EndpointMeter(self._config)
@@ -101,9 +99,11 @@ class EndpointSubject:
             raise BackendError(f"{self!r} was closed; open it again")
         done: _Queue = queue.SimpleQueue()
         with start_blocking_portal("asyncio", name="moorings-endpoint") as portal:
-            work = portal.start_task_soon(self._answer_all, list(requests), decoding, done)
+            work = portal.start_task_soon(answer_batch, self._connection, list(requests), decoding, done.put)
             self._running.add(work)
             work.add_done_callback(lambda _: done.put(None))
+            if self._closed:  # close() came between the start and its registration
+                work.cancel()
             try:
                 while (generation := done.get()) is not None:
                     yield generation
@@ -122,7 +122,8 @@ class EndpointSubject:
             EndpointError: The server gave no answer in all attempts.
         """
         request = Request(request_id="ask", messages=tuple(messages), seed=seed)
-        return next(iter(list(self.generate([request], decoding))))
+        [generation] = self.generate([request], decoding)
+        return generation
 
     def usage(self) -> Usage:
         """Requests answered, tokens and money so far; see `EndpointMeter.usage`."""
@@ -133,44 +134,6 @@ class EndpointSubject:
         self._closed = True
         for work in list(self._running):
             work.cancel()
-
-    async def _answer_all(self, requests: list[Request], decoding: Decoding, done: _Queue) -> None:
-        todo = iter(requests)
-        suspect: list[Generation] = []
-        limit = max(_GIVE_UP, self._config.concurrency)
-
-        def settle(outcome: Outcome) -> None:
-            """Hand out an answer; keep failures back until some answer shows that the server works."""
-            if not client.n_answers:
-                suspect.append(outcome.generation)
-                if len(suspect) >= limit:
-                    raise self._blame(suspect)
-                return
-            for generation in (*suspect, outcome.generation):
-                done.put(generation)
-            suspect.clear()
-
-        async def work() -> None:
-            for request in todo:
-                settle(await client.complete(request, decoding))
-
-        async with EndpointClient(self._connection) as client:
-            try:
-                async with asyncio.TaskGroup() as group:
-                    for _ in range(min(self._config.concurrency, len(requests))):
-                        group.create_task(work())
-            except* EndpointError as errors:
-                first = errors.exceptions[0]
-            else:
-                first = self._blame(suspect) if suspect else None
-        if first is not None:
-            raise first
-
-    def _blame(self, failures: Sequence[Generation]) -> EndpointError:
-        return EndpointError(
-            f"{self._target.url} answered none of {len(failures)} requests, last with: {failures[-1].error}; see that it serves "
-            f"model '{self._target.model}' as chat completions, then run the same command again: what was stored is kept"
-        )
 
     @cached_property
     def _connection(self) -> Connection:

@@ -96,9 +96,9 @@ def parse_target(rest: str) -> Target:
     match = re.fullmatch(r"(?P<model>.+)@(?P<url>https?://.+)", rest, re.DOTALL)
     if not match:
         raise ConfigError(
-            f"'openai:{_hide_userinfo(rest)}' names no model and URL; write openai:MODEL@URL, as {_EXAMPLE}"
+            f"'openai:{_hide_secrets(rest)}' names no model and URL; write openai:MODEL@URL, as {_EXAMPLE}"
         )
-    shown = _hide_userinfo(match["url"])
+    shown = _hide_secrets(match["url"])
     try:
         url = httpx.URL(match["url"])
     except (httpx.InvalidURL, ValueError) as error:
@@ -153,5 +153,6 @@ def read_key(config: EndpointConfig, target: Target) -> str | None:
     return key if key and may_send else None
 
 
-def _hide_userinfo(text: str) -> str:
-    return re.sub(r"//[^/]*@(?!https?://)", "//***@", text)
+def _hide_secrets(text: str) -> str:
+    """Leave out the parts of a URL where people put keys."""
+    return re.sub(r"\?.*", "?***", re.sub(r"//.*@", "//***@", text))

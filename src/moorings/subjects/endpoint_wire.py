@@ -134,7 +134,7 @@ def parse_complaint(raw: bytes) -> Complaint:
     if not message:
         message = text
     said = f"{code} {message}"
-    return Complaint(one_line(str(message)), bool(_TOO_LONG.search(said)), "content_filter" in code)
+    return Complaint(str(message), bool(_TOO_LONG.search(said)), "content_filter" in code)
 
 
 def parse_models(raw: bytes) -> tuple[ServedModel, ...]:

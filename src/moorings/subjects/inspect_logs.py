@@ -47,8 +47,8 @@ def sample_rows(path: Path) -> Iterator[RawRow]:
     while True:
         try:
             sample = next(samples, None)
-        except Exception as error:
-            reason = " ".join(str(error).split())[:300] or type(error).__name__
+        except Exception as error:  # a damaged log makes Inspect raise any of a dozen kinds
+            reason = _one_line(error)
             raise InputError(
                 f"{path}, sample {number + 1}: Inspect cannot read it ({reason}); check it with: inspect log dump {path}"
             ) from error
@@ -65,6 +65,7 @@ def sample_rows(path: Path) -> Iterator[RawRow]:
 
 def _read_zipped(log: Any, path: Path) -> Iterator[Any]:
     location = str(path)
+    log.read_eval_log(location, header_only=True, format="eval")
     wanted = iter([(entry.id, entry.epoch) for entry in log.read_eval_log_sample_summaries(location, format="eval")])
     while some := list(islice(wanted, _SAMPLES_AT_ONCE)):
         yield from log.read_eval_log_samples_by_id(
@@ -96,8 +97,11 @@ def _check_archive(path: Path) -> int:
             _check_claims(path, members)
             for member in members:
                 _check_member(path, archive, member)
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
-        raise InputError(f"{path} is not a readable Inspect log ({error}); is it damaged or cut short?") from error
+    except InputError:
+        raise
+    except Exception as error:  # each compression has its own kind of error for damaged data
+        reason = _one_line(error)
+        raise InputError(f"{path} is not a readable Inspect log ({reason}); is it damaged or cut short?") from error
     return sum(member.filename.startswith("samples/") for member in members)
 
 
@@ -121,7 +125,12 @@ def _check_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo)
     asked.file_size += 1
     size = 0
     with archive.open(asked) as stream:
-        while piece := stream.read(2**20):
+        # Few bytes at a time: zipfile unpacks as many compressed bytes at once as it is asked for, whatever they become.
+        while piece := stream.read(4096):
             size += len(piece)
     if size != member.file_size:
         raise InputError(f"{path}: member {member.filename} says {member.file_size} bytes but holds another number")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

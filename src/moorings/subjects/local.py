@@ -33,7 +33,6 @@ CTRANSLATE2_MODEL_TYPES = frozenset(
         "gptj",
         "llama",
         "mistral",
-        "mpt",
         "opt",
         "phi",
         "phi3",

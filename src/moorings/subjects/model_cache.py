@@ -45,9 +45,16 @@ def locked(path: Path) -> Iterator[None]:
     """Hold an operating-system lock named after a cache entry; waits for another holder to finish.
 
     The lock ends with the process, so a killed builder blocks nobody.
+
+    Raises:
+        ModelFileError: The cache cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(path.name + ".lock").open("w") as handle:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.with_name(path.name + ".lock").open("w")
+    except OSError as error:
+        raise _cannot_write(path.parent, error) from error
+    with handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
@@ -101,7 +108,8 @@ def folder_problem(folder: Path, *, full: bool = False) -> str | None:
 
     Sizes and modification times are compared; where a time differs from the manifest's, or with
     `full`, the file is hashed. Files that the manifest does not know count as damage too, since a
-    loader might pick them up.
+    loader might pick them up. Times that changed over sound bytes, as after a copy, are noted in the
+    manifest, so that the next check is quick again.
     """
     manifest = read_manifest(folder)
     if manifest is None:
@@ -110,6 +118,7 @@ def folder_problem(folder: Path, *, full: bool = False) -> str | None:
     present = {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()} - {MANIFEST}
     if present != set(files):
         return f"files missing or added: {', '.join(sorted(present ^ set(files)))}"
+    moved = False
     for name, known in files.items():
         path = folder / name
         status = path.lstat()
@@ -117,6 +126,10 @@ def folder_problem(folder: Path, *, full: bool = False) -> str | None:
             return f"{name} has another size than when it was built"
         if (full or status.st_mtime_ns != known["mtime_ns"]) and file_sha256(path) != known["sha256"]:
             return f"{name} has other bytes than when it was built"
+        moved = moved or status.st_mtime_ns != known["mtime_ns"]
+        known["mtime_ns"] = status.st_mtime_ns
+    if moved:
+        _replace_manifest(folder, manifest)
     return None
 
 
@@ -131,6 +144,15 @@ def _write_manifest(folder: Path, facts: dict[str, Any]) -> None:
         if path.is_file()
     }
     (folder / MANIFEST).write_text(json.dumps({**facts, "files": files}, indent=1, sort_keys=True), "utf-8")
+
+
+def _replace_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    # Only the speed of later checks is lost if the cache is read-only or full.
+    with contextlib.suppress(OSError):
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{folder.name}.new-manifest-", dir=folder.parent)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            json.dump(manifest, stream, indent=1, sort_keys=True)
+        os.replace(temporary, folder / MANIFEST)
 
 
 def _fsync(path: Path) -> None:

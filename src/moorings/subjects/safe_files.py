@@ -45,7 +45,8 @@ _PICKLES = (
 )
 _MAX_CONFIG_BYTES = 10 * 2**20
 _MAX_TOKENIZER_BYTES = 200 * 2**20
-_LARGE_JSON = {"tokenizer.json", "vocab.json", "data_config.json"}
+_LARGE_JSON = {"tokenizer.json", "vocab.json"}
+_OTHER_SETTINGS = {"added_tokens.json", "chat_template.json", "modules.json", "special_tokens_map.json"}
 _ATTENTION = {None, True, False, "eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"}
 _PRIVATE_KEYS = {
     "__version__",
@@ -165,7 +166,7 @@ def _check_folder(folder: Path, config_name: str) -> None:
             _check_size(path, _MAX_TOKENIZER_BYTES)
         elif path.name.endswith(".index.json"):
             _check_index(path)
-        else:
+        elif path.name.endswith("config.json") or path.name in _OTHER_SETTINGS:
             _check_keys(path, _read_json(path, _MAX_CONFIG_BYTES), "")
 
 

@@ -1,13 +1,13 @@
 """Offline vLLM on a GPU: paged attention, prefix caching, one LoRA adapter.
 
-Each sample has its own seed. vLLM computes with other kernels at other batch compositions, so even the
-same seed can give another answer beside other neighbours; the docs of the other engines make no better
-promise than this one measures.
+Each sample has its own seed. The kernels round differently at other batch sizes, and vLLM composes its
+batches as it goes, so equal seeds give equal answers only where the rounding does not matter.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -48,6 +48,8 @@ class VllmSubject:
             )
         if gpu_memory_share > 1.0:
             raise ConfigError(f"option gpu_memory_share={gpu_memory_share} must be above 0 and at most 1")
+        # Read when vLLM is imported; without it the engine reports its use to its makers.
+        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
         self._model = model
         self._precision = precision
         self._batch_size = batch_size
@@ -77,13 +79,12 @@ class VllmSubject:
         if not ready:
             return
         outputs = self._run([prompt.ids for prompt in ready], [self._sampling(prompt, decoding) for prompt in ready])
-        answers = [self._answer_ids(output.outputs[0].token_ids) for output in outputs]
-        logprobs: list[tuple[float, ...]] | list[None] = [None] * len(ready)
-        if decoding.logprobs:
-            logprobs = self._logprobs(
-                [Scored(prompt.ids, ids) for prompt, (ids, _) in zip(ready, answers, strict=True)]
-            )
-        for prompt, (ids, ended), nats in zip(ready, answers, logprobs, strict=True):
+        for prompt, output in zip(ready, outputs, strict=True):
+            answer = output.outputs[0]
+            # vLLM includes the end token in what it returns.
+            ended = bool(answer.token_ids) and answer.token_ids[-1] in self._model.end_ids
+            ids = tuple(answer.token_ids[:-1] if ended else answer.token_ids)
+            nats = _taken(ids, answer.logprobs[: len(ids)]) if decoding.logprobs else None
             yield self._model.generation(prompt, ids, ended=ended, logprobs_nats=nats)
 
     def score(self, items: Sequence[tuple[Sequence[Message], str]]) -> list[TokenLogprobs]:
@@ -115,27 +116,22 @@ class VllmSubject:
             max_tokens=prompt.max_new_tokens,
             min_tokens=min(decoding.min_new_tokens, prompt.max_new_tokens),
             stop_token_ids=list(self._model.end_ids),
+            logprobs=0 if decoding.logprobs else None,
             detokenize=False,
         )
 
-    def _answer_ids(self, token_ids: Sequence[int]) -> tuple[tuple[int, ...], bool]:
-        """Tokens without the end token, which vLLM includes, and whether it came."""
-        ended = bool(token_ids) and token_ids[-1] in self._model.end_ids
-        return tuple(token_ids[:-1] if ended else token_ids), ended
-
     def _logprobs(self, scored: Sequence[Scored]) -> list[tuple[float, ...]]:
-        """Values of a teacher-forced pass, so that all engines mean the same by a log-probability."""
+        """Log-probabilities of given tokens from one forward pass each."""
         from vllm import SamplingParams
 
         params = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False)
         wanted = [item for item in scored if item.output_ids]
         outputs = self._run([(*item.prompt_ids, *item.output_ids) for item in wanted], [params] * len(wanted))
         found = iter(outputs)
-        return [self._taken(item, next(found).prompt_logprobs) if item.output_ids else () for item in scored]
-
-    def _taken(self, item: Scored, prompt_logprobs: Sequence[Any]) -> tuple[float, ...]:
-        rows = prompt_logprobs[len(item.prompt_ids) :]
-        return tuple(float(row[token].logprob) for row, token in zip(rows, item.output_ids, strict=True))
+        return [
+            _taken(item.output_ids, next(found).prompt_logprobs[len(item.prompt_ids) :]) if item.output_ids else ()
+            for item in scored
+        ]
 
     def _run(self, rows: Sequence[Sequence[int]], sampling: Sequence[Any]) -> list[Any]:
         prompts = [{"prompt_token_ids": list(ids)} for ids in rows]
@@ -172,6 +168,8 @@ class VllmSubject:
                 max_num_seqs=self._batch_size,
                 max_model_len=self._model.context_length,
                 gpu_memory_utilization=self._gpu_memory_share,
+                # Values before temperature, top-k and top-p: the model's own distribution, as in the other engines.
+                logprobs_mode="raw_logprobs",
                 disable_log_stats=True,
                 **lora,
             )
@@ -182,4 +180,9 @@ class VllmSubject:
 
         assert self._model.adapter is not None
         config = read_config(self._model.adapter, "adapter_config.json")
-        return max([int(config.get("r", 8)), *(config.get("rank_pattern") or {}).values()])
+        return max(int(rank) for rank in [config.get("r", 8), *(config.get("rank_pattern") or {}).values()])
+
+
+def _taken(ids: Sequence[int], rows: Sequence[Any]) -> tuple[float, ...]:
+    """The value of each token in vLLM's per-position dictionaries."""
+    return tuple(float(row[token].logprob) for row, token in zip(rows, ids, strict=True))
