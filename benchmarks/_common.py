@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -22,10 +23,10 @@ def options(description: str) -> argparse.Namespace:
 
 def machine() -> dict[str, Any]:
     """Processor, cores and versions."""
-    cpu = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").open() if "model name" in line), "unknown")
+    cpu = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
     names = ("torch", "transformers", "ctranslate2", "sentence-transformers", "pyarrow", "duckdb")
     return {
-        "cpu": cpu,
+        "cpu": cpu[1] if cpu else "unknown",
         "cores": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in names},

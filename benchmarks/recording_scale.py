@@ -16,7 +16,26 @@ from pathlib import Path
 
 from _common import finish, options
 
-WORDS = "anchor bay chain current deep ebb fathom gale harbour island jetty keel lantern mast narrows oar pier quay".split()
+WORDS = [
+    "anchor",
+    "bay",
+    "chain",
+    "current",
+    "deep",
+    "ebb",
+    "fathom",
+    "gale",
+    "harbour",
+    "island",
+    "jetty",
+    "keel",
+    "lantern",
+    "mast",
+    "narrows",
+    "oar",
+    "pier",
+    "quay",
+]
 
 
 def write_file(path: Path, n_rows: int) -> None:
@@ -52,7 +71,9 @@ def main() -> None:
             row = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
             assert row["n_rows"] == n_rows
             rows.append({**row, "file_bytes": path.stat().st_size})
-            print(f"{n_rows:,} rows: {row['seconds']:.1f} s, {row['seconds'] / n_rows * 1e6:.0f} us a row, peak {row['peak_bytes'] / 1e6:.0f} MB")
+            print(
+                f"{n_rows:,} rows: {row['seconds']:.1f} s, {row['seconds'] / n_rows * 1e6:.0f} us a row, peak {row['peak_bytes'] / 1e6:.0f} MB"
+            )
     per_row = [row["seconds"] / row["n_rows"] for row in rows]
     finish(
         "recording_scale",

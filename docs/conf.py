@@ -2,7 +2,7 @@
 
 project = "Moorings"
 author = "The Moorings authors"
-copyright = "The Moorings authors"  # noqa: A001
+copyright = "The Moorings authors"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,7 +71,7 @@ def test_batches_hold_every_item_once_and_never_too_many(n_prompts, n_samples, s
 def test_the_samples_of_one_prompt_stay_together():
     cuts = batches(items([prompt(str(i), "x" * i) for i in range(9)], n=4), 10)
     owners = [{i.prompt.prompt_id for i in b.items} for b in cuts]
-    assert all(a.isdisjoint(b) for a, b in zip(owners, owners[1:], strict=False))
+    assert all(a.isdisjoint(b) for a, b in pairwise(owners))
 
 
 def test_derived_seeds_are_fixed_for_ever():

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from store_kit import ALL_ROWS, BATCH, CONFIG, STEPS, QuickDisk, assert_sound, expected, part_files, stored, work
 
 from moorings.errors import StorageError
@@ -231,10 +232,8 @@ def test_the_recorder_notices_a_missing_sync(tmp_path: Path, small_seals: None) 
 def test_crash_between_entry_0_and_run_json_is_taken_up(tmp_path: Path) -> None:
     Run.create(tmp_path / "r", CONFIG, disk=QuickDisk()).close()
     (tmp_path / "r" / "run.json").unlink()
-    try:
+    with pytest.raises(StorageError, match="seed was 3, now 4"):
         Run.create(tmp_path / "r", {**CONFIG, "seed": 4})
-    except StorageError as error:
-        assert "seed was 3, now 4" in str(error)
     assert not (tmp_path / "r" / "run.json").exists()
     Run.create(tmp_path / "r", CONFIG).close()
     assert_sound(tmp_path / "r")

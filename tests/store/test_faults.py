@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -145,10 +146,8 @@ def test_each_call_of_a_resume_and_a_repair_fails_once(tmp_path: Path, finished:
         root = tmp_path / "r"
         shutil.copytree(finished, root)
         disk = FaultDisk(n, errno.EIO)
-        try:
+        with contextlib.suppress(StorageError):
             repair(root, disk=disk)
-        except StorageError:
-            pass
         if disk.left > 0:
             break
         assert repair(root, disk=QuickDisk()).ok
@@ -164,6 +163,11 @@ def test_short_writes_change_nothing(tmp_path: Path, finished: Path) -> None:
     assert stored(tmp_path / "r") == stored(finished)
     assert part_files(tmp_path / "r") == part_files(finished)
     assert_sound(tmp_path / "r")
+
+
+def fill_until_error(run: Run) -> None:
+    for i in range(100):
+        run.add_interactions(make_rows(3 * i, 3 * i + 3), BATCH)
 
 
 def test_failed_fsync_is_final_and_never_tried_again(tmp_path: Path, small_seals: None) -> None:
@@ -188,18 +192,17 @@ def test_failed_fsync_is_final_and_never_tried_again(tmp_path: Path, small_seals
             continue
         with run:
             with pytest.raises(StorageError, match="Input/output error"):
-                for i in range(100):
-                    run.add_interactions(make_rows(3 * i, 3 * i + 3), BATCH)
+                fill_until_error(run)
             assert disk.n_syncs == n
-            for again in (
-                lambda: run.add_interactions(make_rows(900, 901), BATCH),
-                lambda: run.add_part(make_rows(900, 901), BATCH),
-                lambda: run.put_artifact("a", b"1"),
-                lambda: run.note("x", {}),
-                run.finish,
+            for method, arguments in (
+                (run.add_interactions, (make_rows(900, 901), BATCH)),
+                (run.add_part, (make_rows(900, 901), BATCH)),
+                (run.put_artifact, ("a", b"1")),
+                (run.note, ("x", {})),
+                (run.finish, ()),
             ):
                 with pytest.raises(StorageError, match="earlier write failed"):
-                    again()
+                    method(*arguments)  # type: ignore[operator]
             assert disk.n_syncs == n, "a failed sync must not be repeated"
 
 

@@ -347,9 +347,8 @@ def test_callers_cannot_write_the_stores_own_entries(tmp_path: Path) -> None:
         for kind in ("Upper", "", "a b", "x" * 41):
             with pytest.raises(StorageError, match="cannot name a journal entry"):
                 run.note(kind, {})
-    with Run.open(tmp_path / "r", write=True) as run, pytest.raises(StorageError, match="earlier write failed"):
-        run._failed = True
         run.note("fine", {})
+    assert_sound(tmp_path / "r")
 
 
 def test_readers_cannot_write(tmp_path: Path) -> None:

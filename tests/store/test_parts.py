@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -9,7 +10,19 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from store_kit import ALL_ROWS, BATCH, CONFIG, STEPS, QuickDisk, assert_sound, expected, make_rows, part_files, stored, work
+from store_kit import (
+    ALL_ROWS,
+    BATCH,
+    CONFIG,
+    STEPS,
+    QuickDisk,
+    assert_sound,
+    expected,
+    make_rows,
+    part_files,
+    stored,
+    work,
+)
 
 from moorings.errors import StorageError
 from moorings.records import canonical_json
@@ -64,7 +77,7 @@ def test_zeroed_pages_and_swapped_parts_are_found(finished: Path) -> None:
     one, two, *_ = sorted((finished / "parts").iterdir())
     data, other = one.read_bytes(), two.read_bytes()
     offsets = page_offsets(one)
-    for start, end in zip(offsets, offsets[1:], strict=False):
+    for start, end in itertools.pairwise(offsets):
         one.write_bytes(data[:start] + bytes(end - start) + data[end:])
         if one.read_bytes() != data:
             assert not verify(finished).ok
@@ -250,7 +263,11 @@ def parquet(table: pa.Table) -> bytes:
 
 def test_foreign_content_behind_a_right_hash_is_refused(tmp_path: Path) -> None:
     bad_row = pa.Table.from_pylist([{"key": "aa", "metadata": "{"}], schema=SCHEMA)
-    for name, data in {"none": b"no parquet", "columns": parquet(pa.table({"key": ["a"]})), "row": parquet(bad_row)}.items():
+    for name, data in {
+        "none": b"no parquet",
+        "columns": parquet(pa.table({"key": ["a"]})),
+        "row": parquet(bad_row),
+    }.items():
         root = forged(tmp_path / name, data)
         with pytest.raises(StorageError, match="do not trust this run"):
             stored(root)

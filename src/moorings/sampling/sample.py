@@ -20,7 +20,7 @@ from moorings.sampling.sides import open_sides
 from moorings.sampling.worker import USER_INSTRUCTION
 from moorings.store import Run, SampleCache, query
 from moorings.subjects.bundled import cache_dir
-from moorings.subjects.protocol import Subject
+from moorings.subjects.protocol import Metered, Subject
 from moorings.subjects.spec import SubjectSpec
 
 __all__ = ["SampleResult", "sample", "summarise"]
@@ -46,6 +46,8 @@ class SampleResult(NamedTuple):
     """Samples by status; every planned sample is in one of them."""
     n_output_tokens: int
     duration_s: float
+    cost_usd: float | None = None
+    """What this call's requests cost, where prices are known and the subject was asked from this process."""
 
 
 def sample(
@@ -125,6 +127,7 @@ def sample(
             stack.callback(kept.close)
         meter = stack.enter_context(open_meter(progress))
         counts = fill_run(store, list(items), sides, pool, retries=retries, cache=kept, meter=meter)
+        cost_usd = _note_usage(store, sides.subject) if counts.n_drawn else None
         engine = sides.subject.describe().engine
         return summarise(
             store,
@@ -134,11 +137,20 @@ def sample(
             n_cached=counts.n_cached,
             n_bad=prompt_set.n_bad,
             started=started,
+            cost_usd=cost_usd,
         )
 
 
 def summarise(
-    store: Run, fingerprint: str, engine: str, *, n_drawn: int, n_cached: int, n_bad: int, started: float
+    store: Run,
+    fingerprint: str,
+    engine: str,
+    *,
+    n_drawn: int,
+    n_cached: int,
+    n_bad: int,
+    started: float,
+    cost_usd: float | None = None,
 ) -> SampleResult:
     """Count what a run holds; `started` is the call's monotonic start."""
     rows = query(
@@ -156,7 +168,17 @@ def summarise(
         statuses={row["status"]: row["n"] for row in rows},
         n_output_tokens=sum(row["n_tokens"] for row in rows),
         duration_s=time.monotonic() - started,
+        cost_usd=cost_usd,
     )
+
+
+def _note_usage(store: Run, subject: Subject) -> float | None:
+    """Keep what a metered subject has cost, and which server builds answered."""
+    if not isinstance(subject, Metered):
+        return None
+    usage = subject.usage()
+    store.note("usage", {**usage._asdict(), "system_fingerprints": sorted(subject.system_fingerprints)})
+    return usage.cost_usd
 
 
 def _check(prompts: Sequence[Prompt], n_samples: int, n_turns: int, has_user: bool) -> None:

@@ -53,6 +53,7 @@ class Run:
         self._keys: set[bytes] = set()
         self._n_held = 0
         self._failed = False
+        self._refused: StorageError | None = None
         self.on_point: Callable[[str], None] = lambda point: None
         """Called at named points of a write; crash tests kill the process there."""
 
@@ -336,8 +337,15 @@ class Run:
             )
 
     def _catch_up(self) -> Index:
+        if self._refused:
+            raise self._refused
         for entry in self._journal.follow():
-            self._index.add(entry)
+            try:
+                self._index.add(entry)
+            except StorageError as error:
+                # The journal has moved past this entry; asking again must not pass over it in silence.
+                self._refused = error
+                raise
         return self._index
 
     @contextmanager

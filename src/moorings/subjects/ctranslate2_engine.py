@@ -249,10 +249,11 @@ class CTranslate2Subject:
 
 
 def split_batch(ready: Sequence[ReadyPrompt], workers: int) -> list[list[_Piece]]:
-    """Cut a batch into at most `workers` parts of nearly equal size, by a rule that depends on the batch alone.
+    """Cut a batch into at most `workers` parts of nearly equal work, by a rule that depends on the batch alone.
 
     Requests with one prompt stay together, since they share the prompt's forward pass, unless they are more
-    than a part's share. Pieces are dealt longest prompt first, so that parts hold similar lengths.
+    than a part's share. Parts are runs of similar prompt lengths: the engine feeds a longer prompt's surplus over
+    the shortest one token by token, so mixed lengths would cost steps.
     """
     share = -(-len(ready) // workers)
     groups: dict[tuple[int, ...], list[ReadyPrompt]] = {}
@@ -263,13 +264,20 @@ def split_batch(ready: Sequence[ReadyPrompt], workers: int) -> list[list[_Piece]
         for group in groups.values()
         for start in range(0, len(group), share)
     ]
+    pieces.sort(key=lambda piece: -len(piece.ids))
+    total = sum(_work(piece) for piece in pieces)
     parts: list[list[_Piece]] = [[] for _ in range(workers)]
-    sizes = [0] * workers
-    for piece in sorted(pieces, key=lambda piece: (-len(piece.prompts), -len(piece.ids))):
-        smallest = sizes.index(min(sizes))
-        parts[smallest].append(piece)
-        sizes[smallest] += len(piece.prompts)
+    done = 0.0
+    for piece in pieces:
+        middle = done + _work(piece) / 2
+        parts[min(workers - 1, int(workers * middle / total))].append(piece)
+        done += _work(piece)
     return [part for part in parts if part]
+
+
+def _work(piece: _Piece) -> float:
+    """Rough cost in decoded tokens; reading a prompt's token is about three times cheaper than drawing one."""
+    return sum(prompt.max_new_tokens for prompt in piece.prompts) + len(piece.ids) / 3
 
 
 def group_by_count(part: Sequence[_Piece]) -> list[list[_Piece]]:
@@ -281,4 +289,4 @@ def group_by_count(part: Sequence[_Piece]) -> list[list[_Piece]]:
     calls: dict[int, list[_Piece]] = {}
     for piece in part:
         calls.setdefault(len(piece.prompts), []).append(piece)
-    return list(calls.values())
+    return [calls[count] for count in sorted(calls, reverse=True)]

@@ -88,19 +88,8 @@ class EndpointClient:
         """Requests that the server has dealt with, refusals to do so included."""
         self.connection = connection
         self._paused_until_s = 0.0
-        headers = {"Accept-Encoding": "identity", "User-Agent": "moorings"}
-        if connection.key:
-            headers["Authorization"] = f"Bearer {connection.key}"
-        timeout_s, n = connection.config.timeout_s, connection.config.concurrency
-        self._http = httpx.AsyncClient(
-            headers=headers,
-            timeout=httpx.Timeout(timeout_s, connect=min(10.0, timeout_s)),
-            limits=httpx.Limits(max_connections=n, max_keepalive_connections=n),
-            follow_redirects=False,
-            verify=connection.tls,
-            trust_env=not connection.target.is_local,
-            transport=connection.transport,
-        )
+        self._opened: list[httpx.AsyncClient] = []
+        self._idle: list[httpx.AsyncClient] = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -108,7 +97,8 @@ class EndpointClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._http.aclose()
+        for http in self._opened:
+            await http.aclose()
 
     async def complete(self, request: Request, decoding: Decoding) -> Generation:
         """Ask for one answer; `n_answers` tells whether the server dealt with it.
@@ -167,10 +157,11 @@ class EndpointClient:
 
     async def _send(self, method: str, path: str, body: dict[str, Any] | None) -> _Response | _Failure:
         timeout_s = self.connection.config.timeout_s
+        http = self._idle.pop() if self._idle else self._open()
         try:
             async with (
                 asyncio.timeout(timeout_s),
-                self._http.stream(method, self.connection.target.url + path, json=body) as response,
+                http.stream(method, self.connection.target.url + path, json=body) as response,
             ):
                 return _Response(response.status_code, response.headers, await _read(response))
         except (TimeoutError, httpx.TimeoutException) as error:
@@ -178,6 +169,26 @@ class EndpointClient:
         except httpx.TransportError as error:
             reason = self.connection.clean(f"{type(error).__name__}: {error}")
             return _Failure(reason, isinstance(error, _UNREACHABLE))
+        finally:
+            self._idle.append(http)
+
+    def _open(self) -> httpx.AsyncClient:
+        """One connection, for one request at a time: a pool's bookkeeping grows with the square of its connections."""
+        headers = {"Accept-Encoding": "identity", "User-Agent": "moorings"}
+        if self.connection.key:
+            headers["Authorization"] = f"Bearer {self.connection.key}"
+        timeout_s = self.connection.config.timeout_s
+        http = httpx.AsyncClient(
+            headers=headers,
+            timeout=httpx.Timeout(timeout_s, connect=min(10.0, timeout_s)),
+            limits=httpx.Limits(max_connections=1),
+            follow_redirects=False,
+            verify=self.connection.tls,
+            trust_env=not self.connection.target.is_local,
+            transport=self.connection.transport,
+        )
+        self._opened.append(http)
+        return http
 
     def _asked_delay_s(self, response: _Response) -> float | None:
         return parse_retry_after(response.headers.get("retry-after"), self.connection.clock.wall())

@@ -32,7 +32,7 @@ class EndpointConfig(Record):
     A variable named here must be set. The default one is optional, and is sent only over https or to this machine.
     """
     concurrency: int = Field(default=16, ge=1, le=1024)
-    """Most requests in flight at once."""
+    """Most requests in flight at once; a run hands over `batch_size` requests at a time (64 by default), so more has no use."""
     timeout_s: float = Field(default=120.0, gt=0, allow_inf_nan=False)
     """Most seconds one attempt may take, from connecting to the last byte."""
     max_retries: int = Field(default=6, ge=0, le=100)

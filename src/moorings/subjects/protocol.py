@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float
 
-__all__ = ["HiddenStates", "Scorer", "Subject", "TokenLogprobs", "Trainable", "Usage"]
+__all__ = ["HiddenStates", "Metered", "Scorer", "Subject", "TokenLogprobs", "Trainable", "Usage"]
 
 
 class TokenLogprobs(NamedTuple):
@@ -80,4 +80,18 @@ class Trainable(Protocol):
 
     def training_parts(self) -> tuple[Any, Any]:
         """The transformers model (PEFT-wrapped if it has an adapter) and its tokenizer."""
+        ...
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """A subject whose use costs something."""
+
+    @property
+    def system_fingerprints(self) -> frozenset[str]:
+        """Builds that the server said it answered with; more than one means that it changed meanwhile."""
+        ...
+
+    def usage(self) -> Usage:
+        """Requests, tokens and money since it was opened."""
         ...

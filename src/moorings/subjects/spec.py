@@ -33,7 +33,7 @@ class SubjectSpec(Record):
     """Everything needed to open a subject, in this process or another."""
 
     uri: str
-    """`bundled:NAME`, `hf:PATH[+ADAPTER]`, `openai:MODEL@URL`, `recorded:FILE` or `scripted:NAME`."""
+    """`bundled:NAME[+ADAPTER]`, `hf:PATH[+ADAPTER]`, `openai:MODEL@URL`, `recorded:FILE` or `scripted:NAME`."""
     engine: str = "auto"
     """For `bundled:` and `hf:`: auto, ctranslate2, transformers or vllm."""
     precision: str = "auto"
@@ -62,7 +62,9 @@ def parse_uri(uri: str) -> tuple[str, str]:
     """
     scheme, colon, rest = uri.partition(":")
     if not colon or not rest:
-        raise ConfigError(f"'{uri}' is not a subject URI; write SCHEME:NAME, for example bundled:smollm2-135m; {nearest(scheme, subject_backends.names())}")
+        raise ConfigError(
+            f"'{uri}' is not a subject URI; write SCHEME:NAME, for example bundled:smollm2-135m; {nearest(scheme, subject_backends.names())}"
+        )
     return scheme, rest
 
 
