@@ -1,81 +1,49 @@
-"""Load 20 files of 805 recorded responses through `recorded:` and time it.
+"""Load the AlpacaEval outputs of 20 models (805 prompts each) as recorded responses, and time it.
 
-    python benchmarks/recorded_loading.py [--quick] [--json FILE]
-
-The files are `alpaca_eval_outputs/*.jsonl.gz` of the data folder beside the checkout, or of
-MOORINGS_DATA. Hashing each file for the fingerprint is part of the time.
+Reads `alpaca_eval_outputs/*.jsonl.gz` of the development data beside the checkout, or of the folder that MOORINGS_DATA
+names. `read` is reading, checking and hashing alone; `record` also stores every file as a run.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import platform
 import sys
+import tempfile
 import time
 from pathlib import Path
 
-import pydantic
+from _common import finish, options
 
-import moorings
-from moorings.subjects.recorded import RecordedSubject
-
-BAR_S = 10.0
 DATA = Path(os.environ.get("MOORINGS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Time the loading of recorded responses.")
-    parser.add_argument("--quick", action="store_true", help="load 3 files instead of all")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    args = parser.parse_args()
+def main() -> None:
+    """Measure and compare with the bar."""
+    args = options(__doc__ or "")
     files = sorted((DATA / "alpaca_eval_outputs").glob("*.jsonl.gz"))
     if not files:
-        print(f"skipped: no alpaca_eval_outputs/*.jsonl.gz in {DATA}; set MOORINGS_DATA")
-        return 0
-    files = files[:3] if args.quick else files
-    started = time.perf_counter()
-    n_rows = n_chars = 0
-    for file in files:
-        subject = RecordedSubject(file)
-        subject.describe()
-        for row in subject.rows():
-            n_rows += 1
-            n_chars += len(row.response)
-    value = time.perf_counter() - started
-    passed = value < BAR_S
-    print(
-        f"{len(files)} files, {n_rows} rows, {n_chars / 1e6:.1f} million characters of answers, {n_rows / value:.0f} rows/s"
+        print(f"recorded_loading: skipped: no alpaca_eval_outputs/*.jsonl.gz in {DATA}; set MOORINGS_DATA")
+        sys.exit(0)
+    from moorings.sampling.record import record
+    from moorings.subjects.recorded import RecordedSubject
+
+    start = time.perf_counter()
+    n_rows = sum(1 for file in files for _ in RecordedSubject(file).rows())
+    read_s = time.perf_counter() - start
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        n_stored = sum(record(f"recorded:{file}", Path(folder) / file.name).n_samples for file in files)
+        record_s = time.perf_counter() - start
+    assert n_rows == n_stored
+    print(f"{len(files)} files, {n_rows:,} rows: read in {read_s:.2f} s, stored as runs in {record_s:.2f} s")
+    finish(
+        "recorded_loading",
+        args,
+        bars={"read s": (read_s, "<=", 10.0), "record s": (record_s, "<=", 10.0)},
+        n_files=len(files),
+        n_rows=n_rows,
     )
-    figures = {
-        "name": "recorded_loading",
-        "bar": f"< {BAR_S:g} s",
-        "value": round(value, 3),
-        "passed": passed,
-        "n_files": len(files),
-        "n_rows": n_rows,
-        "versions": {
-            "moorings": moorings.__version__,
-            "python": platform.python_version(),
-            "pydantic": pydantic.VERSION,
-        },
-        "cpu": _cpu(),
-    }
-    if args.json:
-        args.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    print(f"{value:.2f} s for {len(files)} files; bar: < {BAR_S:g} s; {'met' if passed else 'MISSED'}")
-    return 0 if passed else 1
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()}, {len(os.sched_getaffinity(0))} cores usable"
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -112,7 +112,7 @@ class Generation(Record):
     finish_reason: FinishReason
     n_prompt_tokens: int | None = None
     n_output_tokens: int | None = None
-    logprobs_nats: tuple[float, ...] | None = None
+    logprobs_nats: tuple[float | None, ...] | None = None
     """One value an answer token; None where not asked for or not known."""
     error: str | None = None
     """The failure in one line, set exactly when finish_reason is 'error'."""
@@ -191,7 +191,7 @@ class Interaction(Record):
     n_prompt_tokens: int | None = None
     n_output_tokens: int | None = None
     """Summed over all turns."""
-    logprobs_nats: tuple[float, ...] | None = None
-    """One value an answer token of the last turn."""
+    logprobs_nats: tuple[float | None, ...] | None = None
+    """One value an answer token of the last turn; None for a token whose value is not finite."""
     error: str | None = None
     metadata: dict[str, Any] = Field(default_factory=dict)

@@ -110,13 +110,19 @@ def export(run: str | Path, path: str | Path, *, format: str | None = None) -> i
     if kind not in EXPORT_FORMATS:
         raise ConfigError(f"unknown export format '{kind}'; {nearest(kind, EXPORT_FORMATS)}")
     table = query(run, "SELECT * FROM samples ORDER BY key")
-    goal.parent.mkdir(parents=True, exist_ok=True)
     temporary = goal.with_name(f".{goal.name}.tmp")
-    if kind == "parquet":
-        pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
-    else:
-        _write_text(table, temporary, kind)
-    os.replace(temporary, goal)
+    try:
+        goal.parent.mkdir(parents=True, exist_ok=True)
+        if kind == "parquet":
+            pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+        else:
+            _write_text(table, temporary, kind)
+        os.replace(temporary, goal)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StorageError(
+            f"cannot write {goal}: {error.strerror or error}; name another file or free space"
+        ) from error
     return int(table.num_rows)
 
 
@@ -151,11 +157,12 @@ def _plain_rows(table: pa.Table) -> Iterator[dict[str, Any]]:
 def _info(home: Path) -> RunInfo:
     try:
         with Run.open(home) as store:
-            first = next((e.data() for e in store.entries() if e.type == "session"), {"since": ""})
+            sessions = store.notes("session")
             subject = store.config.get("subject", {})
             n_rows = sum(part.rows for part in store.parts())
             n_rows += sum(len(entry.data()["rows"]) for entry in store.unsealed_entries())
             kind = str(store.config.get("kind", ""))
+            created = str(sessions[0].data().get("since", "")) if sessions else ""
             return RunInfo(
                 str(home),
                 kind,
@@ -163,7 +170,7 @@ def _info(home: Path) -> RunInfo:
                 subject.get("engine", ""),
                 store.status(),
                 n_rows,
-                first["since"],
+                created,
             )
     except StorageError:
         return RunInfo(str(home), "", "", "", "damaged", 0, "")

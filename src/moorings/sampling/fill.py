@@ -76,7 +76,7 @@ def fill_run(
 
 
 def _planned(store: Run) -> dict[str, object] | None:
-    return next((entry.data() for entry in store.entries() if entry.type == "planned"), None)
+    return next((entry.data() for entry in store.notes("planned")), None)
 
 
 def _rest(store: Run, items: Sequence[Item], sides: Sides) -> list[Batch]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -79,6 +80,7 @@ def _advance(
 
 
 def _heard(talk: _Talk, said: Generation, role: str) -> _Talk:
+    said = _storable(said)
     if role == "user":
         if said.finish_reason in ("error", "too_long"):
             failure = said.model_copy(
@@ -93,6 +95,17 @@ def _heard(talk: _Talk, said: Generation, role: str) -> _Talk:
         last=said,
         n_prompt_tokens=_plus(talk.n_prompt_tokens, said.n_prompt_tokens),
         n_output_tokens=_plus(talk.n_output_tokens, said.n_output_tokens),
+    )
+
+
+def _storable(said: Generation) -> Generation:
+    """Text as valid UTF-8, lone surrogates replaced by U+FFFD; log-probabilities finite or None."""
+    nats = said.logprobs_nats
+    return said.model_copy(
+        update={
+            "text": said.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"),
+            "logprobs_nats": nats and tuple(v if v is not None and math.isfinite(v) else None for v in nats),
+        }
     )
 
 

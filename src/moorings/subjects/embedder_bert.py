@@ -93,7 +93,7 @@ class Linear:
         pairs = weight.unflatten(1, (-1, 2)).sum(2).abs().amax(1)
         self.scale = torch.maximum(weight.abs().amax(1), pairs).div(_PAIR_LIMIT).clamp_min(1e-12)
         rounded = (weight / self.scale[:, None]).round()
-        self.column_sum = rounded.sum(1) * self.scale
+        self.shift = torch.stack([rounded.sum(1) * self.scale, bias])
         self.zero = torch.zeros(len(weight), dtype=torch.int64)
         self.packed = torch.ops.onednn.qlinear_prepack(rounded.to(torch.int8), None)
 
@@ -110,7 +110,7 @@ class Linear:
         y = torch.ops.onednn.qlinear_pointwise(
             x.q, 1.0, 0, self.packed, self.scale, self.zero, None, 1.0, 0, torch.float32, "none", [], ""
         )
-        return y.mul_(x.scale).add_(torch.addmm(self.bias, x.low, self.column_sum[None]))
+        return y.mul_(x.scale).addmm_(x.low_and_one, self.shift)
 
 
 class Quantized(NamedTuple):
@@ -118,7 +118,8 @@ class Quantized(NamedTuple):
 
     q: Tensor
     scale: Tensor
-    low: Tensor
+    low_and_one: Tensor
+    """Two columns: low, and 1 for the bias."""
 
 
 def quantize_rows(x: Tensor) -> Quantized:
@@ -128,8 +129,9 @@ def quantize_rows(x: Tensor) -> Quantized:
     # aminmax is not vectorised along a dimension, and neither is the cast from float to uint8.
     low, high = x.amin(1, keepdim=True), x.amax(1, keepdim=True)
     scale = high.sub_(low).div_(255).clamp_min_(1e-12)
-    steps = (x - low).div_(scale).add_(0.5)
-    return Quantized(steps.to(torch.int16).to(torch.uint8), scale, low)
+    inverse = scale.reciprocal()
+    steps = (x * inverse).add_(0.5 - low * inverse)
+    return Quantized(steps.to(torch.int16).to(torch.uint8), scale, torch.cat([low, torch.ones_like(low)], 1))
 
 
 class Layer:

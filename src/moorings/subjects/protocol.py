@@ -88,7 +88,7 @@ class Metered(Protocol):
     """A subject whose use costs something."""
 
     @property
-    def system_fingerprints(self) -> frozenset[str]:
+    def system_fingerprints(self) -> tuple[str, ...]:
         """Builds that the server said it answered with; more than one means that it changed meanwhile."""
         ...
 
