@@ -17,7 +17,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 demo: setup
-	$(BIN)/moorings sample bundled:smollm2-135m --prompts examples/prompts.jsonl --max-tokens 96 --run runs/demo
+	$(BIN)/moorings sample bundled:smollm2-135m --prompts examples/prompts.jsonl --max-tokens 96 --temperature 0.7 --run runs/demo
 	$(BIN)/moorings runs show runs/demo
 	@echo
 	@echo "The run is in runs/demo; look into it with:"

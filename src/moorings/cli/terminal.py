@@ -30,14 +30,16 @@ def safe_text(value: object, *, limit: int | None = None) -> str:
     return escape("".join(_shown(c) for c in text))
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows as a table on standard output."""
+def print_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, console: Console | None = None
+) -> None:
+    """Print rows as a table, on standard output unless another console is given."""
     table = Table(title=title or None, title_justify="left", header_style="bold")
     for name in columns:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*("" if cell is None else safe_text(cell) for cell in row))
-    Console().print(table)
+    (console or Console()).print(table)
 
 
 def print_json(value: Any) -> None:

@@ -22,7 +22,7 @@ def require_same_engine(precursor: SubjectInfo, candidate: SubjectInfo, *, allow
         allow_mixed: Return the differences instead of refusing.
 
     Returns:
-        One text a difference, such as `precision: fp32 against int8`; empty if there is none.
+        The differences, one text each, with both values; empty if there is none.
 
     Raises:
         ConfigError: They differ and `allow_mixed` is not set.
