@@ -24,7 +24,7 @@ demo: setup
 	@echo "  $(BIN)/moorings query runs/demo \"select \\\"group\\\", response from samples limit 5\""
 
 test: setup lint docs
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 test-quick: setup
 	$(BIN)/python -m pytest -m "not slow and not model"

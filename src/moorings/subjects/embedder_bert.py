@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Int8Encoder", "int8_problem", "plan_batches"]
 
 _MIN_INT8_TOKENS = 24
-_TOKENS_PER_BATCH = 1024
+_TOKENS_PER_BATCH = 512
 _PAIR_LIMIT = 127.0
 """AVX2 adds two neighbouring products u8 x s8 in 16 bits that saturate; 255 (|w1 + w2|) must stay below 2**15."""
 _LAYER = "encoder.layer.{}."
