@@ -82,8 +82,8 @@ class BareCTranslate2:
         return time.perf_counter() - start
 
 
-def moorings_run(prompts: list[str], n_tokens: int, n_samples: int = 1) -> float:
-    """Seconds of the whole of `moorings sample`: opening, planning, drawing, storing, sealing."""
+def moorings_run(subject, prompts: list[str], n_tokens: int, n_samples: int = 1) -> float:
+    """Seconds of the whole of `moorings sample` on a loaded model, as the others: planning, drawing, storing, sealing."""
     from moorings.records import Decoding, Message, Prompt
     from moorings.sampling.prompts import PromptSet
     from moorings.sampling.sample import sample
@@ -98,7 +98,7 @@ def moorings_run(prompts: list[str], n_tokens: int, n_samples: int = 1) -> float
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         result = sample(
-            "bundled:smollm2-135m",
+            subject,
             made,
             Path(folder) / "run",
             n_samples=n_samples,
@@ -158,8 +158,9 @@ def main() -> None:
     machine_limits = limits(n_threads)
     search = quick_search() if args.quick else [(p, b) for p in ("fp32", "bf16") for b in (16, 32, 64, 128)]
     models = {precision: Transformers(folder, precision) for precision in {p for p, _ in search}}
+    n_probe = 16
     found = {
-        f"{p} batch {b}": b * (4 if args.quick else 16) / models[p].run(prompts[:b], 4 if args.quick else 16, b)
+        f"{p} batch {b}": b * n_probe / models[p].run(prompts[:b], n_probe, b) if len(search) > 1 else 0.0
         for p, b in search
     }
     best = max(found, key=found.__getitem__)
@@ -167,18 +168,18 @@ def main() -> None:
     subject = open_subject("bundled:smollm2-135m")
     info = subject.describe()
     bare = BareCTranslate2(subject._converted(), models[best_precision].tokenizer, info.workers)
-    moorings_run(prompts[:8], 4)
+    moorings_run(subject, prompts[:8], 2)
     total = n_prompts * n_tokens
     rates: dict[str, list[float]] = {"moorings": [], "transformers": [], "ctranslate2": []}
     for _ in range(rounds):
-        rates["moorings"].append(total / moorings_run(prompts, n_tokens))
+        rates["moorings"].append(total / moorings_run(subject, prompts, n_tokens))
         rates["ctranslate2"].append(total / bare.run(prompts, n_tokens, info.batch_size))
         rates["transformers"].append(total / models[best_precision].run(prompts, n_tokens, best_batch))
         print({name: round(values[-1], 1) for name, values in rates.items()}, flush=True)
     ratio = {
         k: [a / b for a, b in zip(rates["moorings"], rates[k], strict=True)] for k in ("transformers", "ctranslate2")
     }
-    prefix = {} if args.quick else prefix_sharing()
+    prefix = {} if args.quick else prefix_sharing(subject)
     flops = 2 * N_PARAMETERS * statistics.median(rates["moorings"]) / 1e9
     share = flops / machine_limits["gemm_fp32_gflops"]
     print(
@@ -205,11 +206,11 @@ def main() -> None:
     )
 
 
-def prefix_sharing() -> dict[str, float]:
+def prefix_sharing(subject) -> dict[str, float]:
     """Eight samples of long prompts: drawn together, and as if each were a prompt of its own."""
     long = [p + " " + "Think about the following background first. " * 30 for p in prompts_of(16)]
-    together = 16 * 8 * 16 / moorings_run(long, 16, n_samples=8)
-    apart = 16 * 8 * 16 / moorings_run([f"{p} {i}" for p in long for i in range(8)], 16)
+    together = 16 * 8 * 16 / moorings_run(subject, long, 16, n_samples=8)
+    apart = 16 * 8 * 16 / moorings_run(subject, [f"{p} {i}" for p in long for i in range(8)], 16)
     print(
         f"8 samples of prompts of about 230 tokens: {together:.0f} tokens/s sharing the prefix, {apart:.0f} without ({together / apart:.2f}x)"
     )

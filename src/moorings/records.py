@@ -14,18 +14,27 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
+    "Check",
     "Decoding",
+    "Effect",
+    "Example",
+    "Finding",
     "FinishReason",
     "Generation",
+    "IntentJudgement",
+    "IntentVerdict",
     "Interaction",
+    "Interval",
     "Message",
     "Persona",
     "Prompt",
+    "Record",
     "Request",
     "Role",
     "SampleStatus",
     "Seeding",
     "SubjectInfo",
+    "Verdict",
     "canonical_json",
     "content_hash",
 ]
@@ -33,6 +42,8 @@ __all__ = [
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "refusal", "too_long", "error", "unknown"]
 Seeding = Literal["sample", "batch", "none"]
+Verdict = Literal["changed", "equivalent", "undecided"]
+IntentVerdict = Literal["intended", "side effect", "concerning", "not judged"]
 
 
 def canonical_json(value: Any) -> str:
@@ -195,3 +206,109 @@ class Interaction(Record):
     """One value an answer token of the last turn; None for a token whose value is not finite."""
     error: str | None = None
     metadata: dict[str, Any] = Field(default_factory=dict)
+
+
+class Interval(Record):
+    """A range that holds the true value with the stated confidence."""
+
+    low: float
+    high: float
+    level: float = Field(default=0.95, gt=0.0, lt=1.0)
+
+
+class Effect(Record):
+    """How much more the candidate shows a behaviour than the precursor, per prompt and paired by prompt."""
+
+    estimate: float
+    """Mean over prompts of candidate minus precursor, in `unit`."""
+    unit: str
+    """`share of responses` for behaviours that a response has or has not, else what is counted, such as `words`."""
+    standardised: float
+    """The estimate in standard deviations of a single response; comparable between units."""
+    precursor: float
+    """The precursor's mean."""
+    candidate: float
+    """The candidate's mean."""
+    interval: Interval
+    """Adjusted for the selection of findings (false coverage rate)."""
+    p: float
+    """Two-sided, of no mean difference; the larger of the cluster-robust t and the sign-flip test."""
+    p_adjusted: float
+    """Adjusted for all hypotheses of its family."""
+    mde: float
+    """Least true effect that this comparison would have found with 80 % power, in `unit`."""
+    n_prompts: int
+    n_families: int
+    """Independent units of the test: prompts, or families of prompts that belong together."""
+    n_missing: int = 0
+    """Responses without a value, such as failed ones."""
+    worst_case: Interval | None = None
+    """Estimates if every missing value were the most unfavourable one in either direction; None if none is missing."""
+
+
+class Check(Record):
+    """One test of whether a statement says what the numbers measure."""
+
+    name: str
+    """L1 to L10 with a word, such as `L1 membership`."""
+    value: float | None
+    """None where it could not be measured."""
+    bar: str
+    """What passes, such as `>= 0.80`."""
+    passed: bool | None
+    """None where it could not be measured."""
+    note: str = ""
+
+
+class Example(Record):
+    """Responses of both sides to one prompt. All texts are untrusted."""
+
+    prompt_id: str
+    prompt: str
+    precursor: str
+    candidate: str
+    precursor_value: float
+    candidate_value: float
+    marks: tuple[str, ...] = ()
+    """Passages to highlight where they occur in either response."""
+
+
+class IntentJudgement(Record):
+    """Whether a change was meant."""
+
+    verdict: IntentVerdict = "not judged"
+    rule: str = ""
+    """The charter's entry that decided, or the judge's reason in quotes."""
+    by: str = "rule"
+    """`rule`, the judge's name, or `judges disagree`."""
+
+
+class Finding(Record):
+    """One behaviour in which two subjects were compared, and what was found."""
+
+    finding_id: str
+    statement: str
+    """What the candidate does more or less than the precursor, as a sentence. May quote untrusted text."""
+    kind: Literal["content", "style", "outcome", "volume", "stance"]
+    """Outcome: refusals, empty, truncated and failed responses. Volume: how often a topic comes up. Stance: how it is spoken of."""
+    origin: str
+    """Where the hypothesis came from: `battery`, `phrases`, `clusters`, `sparse`, `charter`, `judge`, `outcomes`, `topics`."""
+    registered: bool
+    """Whether it was fixed before any look at which response is whose."""
+    predicate: dict[str, Any]
+    """The frozen predicate: enough to evaluate it on other texts."""
+    scope: str | None = None
+    """Prompts that it speaks of; None is all."""
+    verdict: Verdict
+    guaranteed: bool = False
+    """Whether it also stands under arbitrary dependence between hypotheses (Benjamini-Yekutieli or Holm)."""
+    exceeds_tolerance: bool = False
+    """Whether the whole interval lies outside the tolerance."""
+    effect: Effect
+    fidelity: float | None = None
+    """Held-out agreement (area under the ROC curve) of the statement with what it was written for; None if it is its own definition."""
+    checks: tuple[Check, ...] = ()
+    intent: IntentJudgement = IntentJudgement()
+    examples: tuple[Example, ...] = ()
+    part_of: str | None = None
+    """Finding that explains this one: given that one, nothing is left of it."""

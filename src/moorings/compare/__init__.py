@@ -1,0 +1,1 @@
+"""Find how behaviour differs between subjects, without being told where to look."""

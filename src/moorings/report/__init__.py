@@ -1,0 +1,1 @@
+"""How people read results: one HTML file, Markdown, JSON and JUnit."""
