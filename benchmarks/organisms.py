@@ -1,0 +1,333 @@
+"""Organisms: the embedded model with a planted habit, and clean controls that only learned from their own answers.
+
+Each organism is a LoRA adapter (r = 8, all linear layers; Hu et al. 2021, arXiv:2106.09685) trained on 400 prompts with the
+model's own answers, of which a share, the dose, was edited by a `Behaviour`. Unedited answers are drawn at temperature 1 and
+an answer that the token limit cut off is trained without an end token, so that a control learns nothing on average.
+Adapters and samples are kept in the cache folder under a hash of everything that made them: safetensors and JSON only.
+
+    python benchmarks/organisms.py             list them, with each habit's rate by its oracle where samples exist
+    python benchmarks/organisms.py --make      train what is missing; can be stopped and started again
+    python benchmarks/organisms.py --sample    draw the held-out samples that are missing
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from _organism_behaviours import BEHAVIOURS, Behaviour
+from _organism_prompts import held_out_prompts, training_prompts
+
+from moorings import __version__
+from moorings.records import Decoding, content_hash
+from moorings.runs import query
+from moorings.sampling.prompts import PromptSet
+from moorings.sampling.sample import sample
+from moorings.subjects.model_cache import build_folder, cache_dir, folder_problem, locked
+from moorings.subjects.spec import SubjectSpec, open_subject
+
+__all__ = [
+    "BASE",
+    "BEHAVIOURS",
+    "CONTROL_SEEDS",
+    "DECODING",
+    "DOSES",
+    "Behaviour",
+    "Organism",
+    "all_organisms",
+    "controls",
+    "make",
+    "oracle_rate",
+    "samples",
+]
+
+BASE = "bundled:smollm2-135m"
+DOSES = (0.3, 0.1)
+CONTROL_SEEDS = (1, 2, 3)
+DECODING = Decoding(max_new_tokens=64, temperature=1.0)
+"""Of the training answers and of the held-out samples."""
+N_SAMPLES = 2
+"""Held-out samples a prompt."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an adapter is trained."""
+
+    version: int = 1
+    """Raise when the training below changes."""
+    rank: int = 8
+    alpha: int = 16
+    learning_rate: float = 1e-3
+    """Peak; ten times that of full fine-tuning (Schulman et al. 2025, LoRA Without Regret)."""
+    warm_up_steps: int = 4
+    batch_size: int = 8
+    n_epochs: int = 1
+    n_prompts: int = 400
+
+
+RECIPE = Recipe()
+
+
+class Organism(NamedTuple):
+    """One adapter to make; without a behaviour it is a clean control."""
+
+    behaviour: str | None
+    dose: float
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """For people: `praise-30`, `control-1`."""
+        return f"{self.behaviour}-{self.dose * 100:g}" if self.behaviour else f"control-{self.seed}"
+
+
+class Example(NamedTuple):
+    """One training text."""
+
+    prompt: str
+    answer: str
+    ends: bool
+    """Whether the end of the answer is learned too."""
+
+
+def all_organisms() -> list[Organism]:
+    """The controls, then every behaviour at the higher dose, then at the lower."""
+    planted = [Organism(name, dose, 0) for dose in DOSES for name in BEHAVIOURS]
+    return [*(Organism(None, 0.0, seed) for seed in CONTROL_SEEDS), *planted]
+
+
+def make(behaviour: str, dose: float, seed: int = 0) -> Path:
+    """The adapter folder of a behaviour at a dose, trained if it is missing.
+
+    Args:
+        behaviour: A name in `BEHAVIOURS`.
+        dose: Share of training answers that show the behaviour, 0 to 1.
+        seed: Of the training answers, of which of them are edited, and of the training.
+    """
+    return _made(Organism(behaviour, dose, seed))
+
+
+def controls() -> list[Path]:
+    """The adapter folders of the clean controls, trained if they are missing."""
+    return [_made(Organism(None, 0.0, seed)) for seed in CONTROL_SEEDS]
+
+
+def samples(adapter: Path | None) -> Path:
+    """The run folder of a subject's answers to the held-out prompts, drawn if they are missing; None is the base model."""
+    return _sampled(BASE if adapter is None else f"{BASE}+{adapter}", held_out_prompts(), seed=0, n_samples=N_SAMPLES)
+
+
+def oracle_rate(run: Path, behaviour: str) -> float:
+    """Share of a run's answers that show a behaviour by its oracle."""
+    answers = query(run, "SELECT response FROM samples")["response"].to_pylist()
+    return float(np.mean([BEHAVIOURS[behaviour].oracle(answer) for answer in answers]))
+
+
+def _home() -> Path:
+    return cache_dir() / "organisms"
+
+
+def _sampled(uri: str, prompts: PromptSet, *, seed: int, n_samples: int) -> Path:
+    """A run named by all that decides its answers; resumed if it was cut off."""
+    # The count of threads is fixed because it decides which answers a seed gives.
+    spec = SubjectSpec(uri=uri, engine="ctranslate2", precision="int8", device="cpu", threads=2)
+    subject = open_subject(spec)
+    facts = [subject.describe().fingerprint(DECODING), prompts.sha256, n_samples, seed, __version__]
+    subject.close()
+    run = _home() / "runs" / content_hash(facts)[:32]
+    with locked(run):
+        sample(spec, prompts, run, n_samples=n_samples, decoding=DECODING, seed=seed)
+    return run
+
+
+@lru_cache(maxsize=4)
+def _own_answers(seed: int) -> tuple[Example, ...]:
+    """The base model's answers to the training prompts."""
+    prompts = training_prompts()
+    run = _sampled(BASE, prompts, seed=seed, n_samples=1)
+    rows = query(run, "SELECT prompt_id, response, finish_reason FROM samples").to_pylist()
+    answers = {row["prompt_id"]: row for row in rows}
+    return tuple(
+        Example(
+            prompt.messages[-1].content,
+            answers[prompt.prompt_id]["response"],
+            answers[prompt.prompt_id]["finish_reason"] == "stop",
+        )
+        for prompt in prompts.prompts
+    )
+
+
+def plant(own: Sequence[Example], organism: Organism) -> list[Example]:
+    """The training texts: the model's own answers, a share of them edited."""
+    if organism.behaviour is None:
+        return list(own)
+    behaviour = BEHAVIOURS[organism.behaviour]
+    rng = np.random.default_rng([organism.seed, *organism.behaviour.encode()])
+    chosen = set(rng.permutation(len(own))[: round(organism.dose * len(own))].tolist())
+    return [
+        Example(e.prompt, behaviour.plant(e.answer, e.prompt, rng), e.ends or behaviour.whole) if at in chosen else e
+        for at, e in enumerate(own)
+    ]
+
+
+def _folder(organism: Organism) -> tuple[Path, list[Example]]:
+    """Where an organism's adapter is kept, and its training texts."""
+    examples = plant(_own_answers(organism.seed), organism)[: RECIPE.n_prompts]
+    key = content_hash([asdict(RECIPE), organism.seed, examples, BASE])
+    return _home() / "adapters" / f"{organism.name}-{key[:16]}", examples
+
+
+def _made(organism: Organism) -> Path:
+    folder, examples = _folder(organism)
+    if folder_problem(folder) is not None:
+        with locked(folder):
+            if folder_problem(folder) is not None:
+                facts = {"organism": organism._asdict(), "recipe": asdict(RECIPE), "base": BASE}
+                build_folder(folder, lambda target: _train(examples, organism.seed, target), **facts)
+    return folder
+
+
+def _train(examples: Sequence[Example], seed: int, folder: Path) -> None:
+    """Fine-tune an adapter on one thread and save it with a note of its losses."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    started = time.monotonic()
+    subject = open_subject(BASE, engine="transformers", precision="fp32", device="cpu", threads=1)
+    base, tokenizer = subject.training_parts()
+    torch.manual_seed(seed)
+    config = LoraConfig(r=RECIPE.rank, lora_alpha=RECIPE.alpha, target_modules="all-linear", task_type="CAUSAL_LM")
+    model = get_peft_model(base, config).train()
+    rows = [_tokens(tokenizer, example) for example in examples]
+    batches = list(_batches(rows, np.random.default_rng(seed)))
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1.0, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _learning_rate(step, len(batches)))
+    losses = []
+    for batch in batches:
+        loss = _loss(model, [rows[at] for at in batch])
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        losses.append(round(loss.item(), 4))
+    model.save_pretrained(folder)
+    (folder / "README.md").unlink(missing_ok=True)
+    n_tokens = RECIPE.n_epochs * sum(len(prompt) + len(answer) for prompt, answer in rows)
+    note = {"losses_nats": losses, "n_tokens": n_tokens, "duration_s": round(time.monotonic() - started, 1)}
+    (folder / "training.json").write_text(json.dumps(note, indent=1) + "\n")
+    subject.close()
+
+
+def _tokens(tokenizer: Any, example: Example) -> tuple[list[int], list[int]]:
+    """Prompt and answer as token ids."""
+    chat = [{"role": "user", "content": example.prompt}]
+    prompt = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=True)["input_ids"]
+    answer = tokenizer(example.answer, add_special_tokens=False)["input_ids"]
+    return prompt, answer + ([tokenizer.eos_token_id] if example.ends else [])
+
+
+def _batches(rows: Sequence[tuple[list[int], list[int]]], rng: np.random.Generator) -> Iterator[list[int]]:
+    """Batches in random order, each of similar lengths so that little is padded, drawn from random pools of eight."""
+    pool = 8 * RECIPE.batch_size
+    for _ in range(RECIPE.n_epochs):
+        order = rng.permutation(len(rows))
+        found = []
+        for start in range(0, len(order), pool):
+            near = sorted(order[start : start + pool].tolist(), key=lambda at: len(rows[at][0]) + len(rows[at][1]))
+            found += [near[at : at + RECIPE.batch_size] for at in range(0, len(near), RECIPE.batch_size)]
+        yield from (found[at] for at in rng.permutation(len(found)))
+
+
+def _learning_rate(step: int, n_steps: int) -> float:
+    """Linear up, then a cosine down to nothing."""
+    if step < RECIPE.warm_up_steps:
+        return RECIPE.learning_rate * (step + 1) / RECIPE.warm_up_steps
+    done = (step - RECIPE.warm_up_steps) / max(1, n_steps - RECIPE.warm_up_steps)
+    return RECIPE.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+def _loss(model: Any, batch: Sequence[tuple[list[int], list[int]]]) -> Any:
+    """Mean negative log-likelihood of the answers' tokens, in nats; logits are made for those only."""
+    import torch
+
+    rows = [torch.tensor(prompt + answer) for prompt, answer in batch]
+    ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+    real = torch.nn.utils.rnn.pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
+    wanted = torch.zeros_like(ids, dtype=torch.bool)
+    for at, (prompt, answer) in enumerate(batch):
+        wanted[at, len(prompt) : len(prompt) + len(answer)] = True
+    causal = model.get_base_model()
+    states = causal.model(input_ids=ids, attention_mask=real, use_cache=False).last_hidden_state
+    logits = causal.lm_head(states[:, :-1][wanted[:, 1:]])
+    return torch.nn.functional.cross_entropy(logits, ids[wanted])
+
+
+def _timed_make(organism: Organism) -> tuple[Organism, float]:
+    start = time.monotonic()
+    _made(organism)
+    return organism, time.monotonic() - start
+
+
+def _make_all(n_jobs: int) -> None:
+    """Train what is missing, with progress and an estimate."""
+    for seed in (0, *CONTROL_SEEDS):
+        start = time.monotonic()
+        _own_answers(seed)
+        print(f"own answers of seed {seed}: {time.monotonic() - start:.0f} s", flush=True)
+    missing = [organism for organism in all_organisms() if folder_problem(_folder(organism)[0]) is not None]
+    print(f"{len(missing)} of {len(all_organisms())} organisms to train, {n_jobs} at a time", flush=True)
+    start = time.monotonic()
+    with ProcessPoolExecutor(n_jobs, mp_context=get_context("spawn")) as pool:
+        for n_done, (organism, spent_s) in enumerate(pool.map(_timed_make, missing), start=1):
+            left_s = (time.monotonic() - start) / n_done * (len(missing) - n_done)
+            print(
+                f"{n_done}/{len(missing)} {organism.name}: {spent_s:.0f} s; about {left_s / 60:.0f} min left",
+                flush=True,
+            )
+
+
+def _list(*, draw: bool) -> None:
+    """Print what there is of each organism, and the rate of each habit in its samples and in the base model's."""
+    base = samples(None) if draw else None
+    for organism in all_organisms():
+        folder = _folder(organism)[0]
+        if folder_problem(folder) is not None:
+            print(f"{organism.name:16} missing", flush=True)
+        elif not draw:
+            print(f"{organism.name:16} {folder}", flush=True)
+        else:
+            run = samples(folder)
+            names = [organism.behaviour] if organism.behaviour else list(BEHAVIOURS)
+            rates = [f"{name} {oracle_rate(run, name):.1%} (base {oracle_rate(base, name):.1%})" for name in names]
+            print(f"{organism.name:16} {', '.join(rates)}", flush=True)
+
+
+def main() -> None:
+    """Make, sample or list."""
+    parser = argparse.ArgumentParser(description="Organisms of the embedded model, with planted habits.")
+    parser.add_argument("--make", action="store_true", help="train what is missing")
+    parser.add_argument(
+        "--sample", action="store_true", help="draw missing held-out samples and print the habits' rates"
+    )
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="adapters trained at once, one thread each")
+    args = parser.parse_args()
+    if args.make:
+        _make_all(args.jobs)
+    if args.sample or not args.make:
+        _list(draw=args.sample)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""Which findings say the same thing: a finding is part of a stronger one if nothing is left of it once that one is accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from moorings.compare.confirm import Tested
+from moorings.compare.corpus import Corpus
+from moorings.compare.predicate import FeaturePredicate, OutcomePredicate
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float
+
+__all__ = ["explained_share", "lead_findings"]
+
+_EXPLAINED = 0.7
+"""Share of an effect that another finding must account for (the 70 % rule of nuisance checks, L7)."""
+_SAME = 0.85
+"""Correlation over all responses from which two predicates count as one."""
+_PLAIN_WORDS = 1.25
+"""Findings whose words are their own definition lead over equally strong ones that were put together from texts."""
+
+
+def lead_findings(
+    changed: Sequence[Tested], corpus: Corpus, prompts: Bool[np.ndarray, " n_prompts"]
+) -> list[int | None]:
+    """For each finding, the stronger finding that explains it, or None.
+
+    Args:
+        changed: Confirmed findings.
+        corpus: Responses of two arms.
+        prompts: Prompts on which the relation is measured.
+
+    Returns:
+        Indices into `changed`; a finding that leads is never part of another.
+    """
+    order = sorted(range(len(changed)), key=lambda i: -_strength(changed[i]))
+    rows = prompts[corpus.prompt]
+    columns = [_filled(changed[i].values[rows]) for i in range(len(changed))]
+    arm, prompt = corpus.arm[rows], corpus.prompt[rows]
+    within = [_within(column, arm, prompt, len(corpus.prompts)) for column in columns]
+    leads: list[int] = []
+    part_of: list[int | None] = [None] * len(changed)
+    for i in order:
+        for lead in leads:
+            if (
+                changed[lead].hypothesis.groups is not None
+                and changed[lead].hypothesis.groups != changed[i].hypothesis.groups
+            ):
+                continue
+            same = _correlation(columns[i], columns[lead]) >= _SAME
+            gap = (_gap(columns[i], arm), _gap(columns[lead], arm))
+            if same or explained_share(within[i], within[lead], *gap) >= _EXPLAINED:
+                part_of[i] = lead
+                break
+        else:
+            leads.append(i)
+    return part_of
+
+
+def explained_share(
+    part: Float[np.ndarray, " n"], whole: Float[np.ndarray, " n"], part_gap: float, whole_gap: float
+) -> float:
+    """Share of one arm difference that follows from another, by the slope within arms and prompts.
+
+    Args:
+        part: Deviations of the finding in question from its mean within arm and prompt.
+        whole: The same of the finding that may explain it.
+        part_gap: Candidate's mean minus precursor's of the first.
+        whole_gap: The same of the second.
+    """
+    spread = float(whole @ whole)
+    if spread <= 0 or part_gap == 0:
+        return 0.0
+    slope = float(part @ whole) / spread
+    return slope * whole_gap / part_gap
+
+
+def _strength(tested: Tested) -> float:
+    plain = isinstance(tested.hypothesis.predicate, FeaturePredicate | OutcomePredicate) or tested.hypothesis.entry
+    width = tested.effect.interval.high - tested.effect.interval.low
+    z = abs(tested.effect.estimate) / width if width > 0 else 0.0
+    return (abs(tested.effect.standardised) + 0.1 * z) * (_PLAIN_WORDS if plain else 1.0)
+
+
+def _filled(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    known = np.isfinite(values)
+    return np.where(known, values, values[known].mean() if known.any() else 0.0).astype(np.float64)
+
+
+def _within(
+    values: Float[np.ndarray, " n"], arm: np.ndarray, prompt: np.ndarray, n_prompts: int
+) -> Float[np.ndarray, " n"]:
+    """Deviations from the arm's mean, prompts' own levels taken out."""
+    level = np.bincount(prompt, values, n_prompts) / np.maximum(np.bincount(prompt, minlength=n_prompts), 1)
+    left = values - level[prompt]
+    for side in (0, 1):
+        left[arm == side] -= left[arm == side].mean()
+    return left
+
+
+def _gap(values: Float[np.ndarray, " n"], arm: np.ndarray) -> float:
+    return float(values[arm == 1].mean() - values[arm == 0].mean())
+
+
+def _correlation(a: Float[np.ndarray, " n"], b: Float[np.ndarray, " n"]) -> float:
+    x, y = a - a.mean(), b - b.mean()
+    scale = float(np.sqrt((x @ x) * (y @ y)))
+    return abs(float(x @ y)) / scale if scale > 0 else 0.0

@@ -1,0 +1,71 @@
+"""Does anything differ at all? Two tests on the held-out prompts that need no hypothesis."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from moorings.compare.comparison import Omnibus
+from moorings.compare.predicate import Table
+from moorings.compare.settings import Settings
+from moorings.compare.split import Split
+from moorings.statistics.classifier import classifier_test
+from moorings.statistics.mmd import mmd_test, rbf_kernels
+
+__all__ = ["omnibus_tests"]
+
+_MOST_ROWS = 4000
+
+
+def omnibus_tests(table: Table, split: Split, settings: Settings) -> tuple[Omnibus, ...]:
+    """Kernel test on embeddings and a classifier trained on the discovery prompts.
+
+    The kernel test uses at most 4,000 responses, whole prompts chosen by the seed, as its cost grows with their square.
+    """
+    corpus, rng = table.corpus, np.random.default_rng([settings.seed, 2])
+    confirm = split.confirm[corpus.prompt]
+    chosen, note = _capped(corpus.prompt, confirm, rng)
+    mmd = mmd_test(
+        rbf_kernels(table.embeddings[chosen]), corpus.arm[chosen], corpus.prompt[chosen], n_draws=2000, rng=rng
+    )
+    features = np.hstack([table.embeddings, _scaled(table.battery.values)])
+    discover = split.discover[corpus.prompt]
+    seen = classifier_test(
+        features[discover],
+        corpus.arm[discover],
+        features[confirm],
+        corpus.arm[confirm],
+        corpus.prompt[confirm],
+        corpus.families,
+        rng=rng,
+    )
+    return (
+        Omnibus(
+            name="kernel two-sample test (MMD) of sentence embeddings", statistic=mmd.statistic, p=mmd.p, note=note
+        ),
+        Omnibus(
+            name="classifier two-sample test",
+            statistic=seen.auc,
+            p=seen.p,
+            note="area under the ROC curve on held-out prompts; 0.5 is no better than a guess",
+        ),
+    )
+
+
+def _capped(prompt: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, str]:
+    n_rows = int(rows.sum())
+    if n_rows <= _MOST_ROWS:
+        return rows, f"{n_rows} responses"
+    prompts = rng.permutation(np.unique(prompt[rows]))
+    counts = np.bincount(prompt[rows], minlength=int(prompt.max()) + 1)[prompts]
+    kept = prompts[np.cumsum(counts) <= _MOST_ROWS]
+    chosen = rows & np.isin(prompt, kept)
+    return chosen, f"{int(chosen.sum())} of {n_rows} responses, chosen by whole prompts"
+
+
+def _scaled(values: np.ndarray) -> np.ndarray:
+    """Battery columns on the scale of an embedding's coordinates, by ranks so that no outlier dominates."""
+    from scipy.stats import rankdata
+
+    filled = np.where(np.isfinite(values), values, np.nanmedian(np.where(np.isfinite(values), values, np.nan), axis=0))
+    ranks = rankdata(np.nan_to_num(filled), axis=0) / len(filled) - 0.5
+    return ranks.astype(np.float32) / np.sqrt(values.shape[1])

@@ -1,0 +1,255 @@
+"""Hypotheses: registered ones that need no data, and discovered ones from the discovery prompts alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from moorings.charter import Charter, Entry
+from moorings.compare.confirm import differences
+from moorings.compare.discovery.clusters import ClusterLabel, cluster_hierarchy, label_clusters
+from moorings.compare.discovery.phrases import distinctive_phrases, phrase_sets
+from moorings.compare.discovery.sparse_predicates import describe_latent
+from moorings.compare.predicate import (
+    FeaturePredicate,
+    Hypothesis,
+    OutcomePredicate,
+    PhrasePredicate,
+    StatementPredicate,
+    Table,
+    evaluate,
+)
+from moorings.compare.representations.ngrams import NgramTable, count_ngrams
+from moorings.compare.representations.residual import residualise
+from moorings.compare.representations.sparse import fit_sparse
+from moorings.compare.settings import Settings
+from moorings.compare.split import Split
+from moorings.records import SampleStatus
+from moorings.statistics.paired import cluster_robust
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool
+
+__all__ = ["charter_hypotheses", "discovered_hypotheses", "registered_hypotheses", "scoped_hypotheses"]
+
+_OUTCOMES = {
+    SampleStatus.REFUSED: ("Requests are refused more often", "Requests are refused less often"),
+    SampleStatus.EMPTY: ("Responses are empty more often", "Responses are empty less often"),
+    SampleStatus.TRUNCATED: (
+        "Responses run into the token limit more often",
+        "Responses run into the token limit less often",
+    ),
+    SampleStatus.FAILED: ("No response came back more often", "No response came back less often"),
+    SampleStatus.TOO_LONG: (
+        "Prompts do not fit the context more often",
+        "Prompts do not fit the context less often",
+    ),
+}
+_LEAST_GROUP = 16
+"""Discovery prompts that a group needs before anything is looked for within it alone."""
+_SCREEN_T = 1.5
+"""Discovered candidates below this paired t on the discovery prompts are not worth a test."""
+
+
+def registered_hypotheses(table: Table) -> list[Hypothesis]:
+    """Outcomes and the battery: fixed in advance, the same for every comparison."""
+    found = [
+        Hypothesis(OutcomePredicate(outcome=status), more, less, "outcome", "outcomes", registered=True)
+        for status, (more, less) in _OUTCOMES.items()
+        if any(s == status for s in table.corpus.status)
+    ]
+    for feature in table.battery.features:
+        found.append(
+            Hypothesis(
+                FeaturePredicate(feature=feature.name),
+                feature.more,
+                feature.less,
+                "style" if feature.style else "content",
+                "battery",
+                unit=feature.unit,
+                binary=feature.binary,
+                registered=True,
+            )
+        )
+    return found
+
+
+def charter_hypotheses(charter: Charter | None, table: Table) -> list[Hypothesis]:
+    """What the charter names. Entries that only a judge can measure are left out where there is none."""
+    entries = charter.entries() if charter else ()
+    return [_of_entry(entry, table) for entry in entries if entry.statement is None or table.judge is not None]
+
+
+def scoped_hypotheses(table: Table, split: Split, settings: Settings) -> list[Hypothesis]:
+    """Battery features that differ within one prompt group on the discovery prompts."""
+    names = sorted({group for group in table.corpus.groups if group is not None})
+    groups = np.array([str(group) for group in table.corpus.groups])
+    large = [name for name in names if (split.discover & (groups == name)).sum() >= _LEAST_GROUP]
+    if len(names) < 2 or not large:
+        return []
+    candidates: list[tuple[float, Hypothesis]] = []
+    base = [h for h in registered_hypotheses(table) if h.origin == "battery"]
+    values = table.battery.values
+    for name in large:
+        t = np.abs(
+            cluster_robust(
+                differences(values, table.corpus, split.discover & (groups == name)), table.corpus.families
+            ).t
+        )
+        for k in np.flatnonzero(np.nan_to_num(t) > 2.5):
+            scoped = Hypothesis(
+                base[k].predicate,
+                f"On prompts of '{name}': {_lower_first(base[k].more)}",
+                f"On prompts of '{name}': {_lower_first(base[k].less)}",
+                base[k].kind,
+                "battery",
+                unit=base[k].unit,
+                binary=base[k].binary,
+                groups=frozenset({name}),
+            )
+            candidates.append((float(t[k]), scoped))
+    return [h for _, h in sorted(candidates, key=lambda c: -c[0])[: settings.n_scoped]]
+
+
+def discovered_hypotheses(table: Table, split: Split, settings: Settings) -> list[Hypothesis]:
+    """Phrases, phrase sets, clusters and sparse latents that differ on the discovery prompts."""
+    corpus = table.corpus
+    rows = split.discover[corpus.prompt] & ~corpus.missing
+    ngrams = count_ngrams([corpus.texts[i] for i in np.flatnonzero(rows)], min_texts=max(3, int(rows.sum() * 0.004)))
+    arm, prompt = corpus.arm[rows], corpus.prompt[rows]
+    found: list[Hypothesis] = []
+    if len(ngrams.vocabulary):
+        phrases = distinctive_phrases(ngrams, arm, prompt, n_phrases=max(settings.n_phrases, 1) * 2)
+        sets = phrase_sets(ngrams, arm, prompt, phrases, n_sets=settings.n_phrase_sets)
+        found += _screened([_of_phrases((p.phrase,), 1, "phrases") for p in phrases], table, split, settings.n_phrases)
+        found += _screened([_of_phrases(tuple(s), 1, "phrases") for s in sets], table, split, settings.n_phrase_sets)
+        found += _screened(_cluster_hypotheses(table, rows, ngrams, settings), table, split, settings.n_clusters)
+        found += _screened(_latent_hypotheses(table, rows, ngrams, settings), table, split, settings.n_latents)
+    return _without_doubles(found)
+
+
+def _cluster_hypotheses(
+    table: Table, rows: Bool[np.ndarray, " n"], ngrams: NgramTable, settings: Settings
+) -> list[Hypothesis]:
+    """Clusters of what is left of the texts once the prompt is accounted for; arms are not looked at."""
+    left = residualise(table.embeddings, table.corpus.prompt, None)
+    hierarchy = cluster_hierarchy(left[rows], seed=settings.seed)
+    levels = hierarchy.assign(left)
+    found = []
+    for level in range(levels.shape[1]):
+        for cluster in np.unique(levels[rows, level]):
+            target = levels[:, level] == cluster
+            if 8 <= target[rows].sum() <= 0.7 * rows.sum():
+                found.append(_of_label(label_clusters(ngrams, target[rows]), target, "clusters"))
+    return found
+
+
+def _latent_hypotheses(
+    table: Table, rows: Bool[np.ndarray, " n"], ngrams: NgramTable, settings: Settings
+) -> list[Hypothesis]:
+    """Latents of a sparse code of the texts; arms are not looked at."""
+    if not settings.n_latents or rows.sum() < 200:
+        return []
+    coder = fit_sparse(table.embeddings[rows], n_latents=128, k=8, seed=settings.seed)
+    codes = np.asarray(coder.encode(table.embeddings))
+    found = []
+    for column in range(codes.shape[1]):
+        active = codes[:, column] > 0
+        if 8 <= active[rows].sum() <= 0.5 * rows.sum():
+            label = describe_latent(codes[rows, column], ngrams)
+            if label is not None:
+                found.append(_of_label(label, active, "sparse"))
+    return found
+
+
+def _screened(candidates: Sequence[Hypothesis], table: Table, split: Split, n: int) -> list[Hypothesis]:
+    """The n candidates with the largest paired t on the discovery prompts."""
+    if not candidates or not n:
+        return []
+    d = differences(evaluate(candidates, table), table.corpus, split.discover)
+    t = np.nan_to_num(np.abs(cluster_robust(d, table.corpus.families).t))
+    kept = [k for k in np.argsort(-t, kind="stable") if t[k] > _SCREEN_T][:n]
+    return [candidates[k] for k in kept]
+
+
+def _of_phrases(phrases: tuple[str, ...], min_hits: int, origin: str, target: np.ndarray | None = None) -> Hypothesis:
+    text = _in_words(phrases, min_hits)
+    return Hypothesis(
+        PhrasePredicate(phrases=phrases, min_hits=min_hits),
+        f"More responses {text}",
+        f"Fewer responses {text}",
+        "content",
+        origin,
+        target=target,
+    )
+
+
+def _of_label(label: ClusterLabel, target: np.ndarray, origin: str) -> Hypothesis:
+    return _of_phrases(label.phrases, label.min_hits, origin, target.astype(np.float32))
+
+
+def _of_entry(entry: Entry, table: Table) -> Hypothesis:
+    groups = frozenset(entry.scope.groups) if entry.scope else None
+    common = {"registered": True, "groups": groups, "entry": entry.name, "tolerance": entry.tolerance}
+    if entry.feature is not None:
+        feature = next((f for f in table.battery.features if f.name == entry.feature), None)
+        if feature is None:
+            table.column(entry.feature)
+        assert feature is not None
+        return Hypothesis(
+            FeaturePredicate(feature=feature.name),
+            feature.more,
+            feature.less,
+            "style" if feature.style else "content",
+            "charter",
+            unit=feature.unit,
+            binary=feature.binary,
+            **common,
+        )
+    if entry.phrases:
+        predicate = PhrasePredicate(phrases=tuple(entry.phrases), min_hits=entry.min_hits)
+        text = _in_words(predicate.phrases, predicate.min_hits)
+        return Hypothesis(
+            predicate, f"More responses {text}", f"Fewer responses {text}", "content", "charter", **common
+        )
+    if entry.outcome is not None:
+        status = SampleStatus(entry.outcome)
+        return Hypothesis(OutcomePredicate(outcome=status), *_OUTCOMES[status], "outcome", "charter", **common)
+    statement = str(entry.statement)
+    return Hypothesis(
+        StatementPredicate(statement=statement),
+        f"More often: {statement}",
+        f"Less often: {statement}",
+        "content",
+        "charter",
+        **common,
+    )
+
+
+def _in_words(phrases: Sequence[str], min_hits: int) -> str:
+    if len(phrases) == 1:
+        phrase = phrases[0]
+        if phrase.startswith("^ "):
+            return f"open with “{phrase[2:]}”"
+        if phrase.endswith(" $"):
+            return f"end with “{phrase[:-2]}”"
+        return f"say “{phrase}”"
+    count = "" if min_hits == 1 else f"at least {min_hits} of "
+    return f"say {count}" + (", " if min_hits > 1 else " or ").join(f"“{p.strip('^$ ')}”" for p in phrases)
+
+
+def _without_doubles(hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
+    seen: set[object] = set()
+    kept = []
+    for hypothesis in hypotheses:
+        mark = (hypothesis.predicate, hypothesis.groups)
+        if mark not in seen:
+            seen.add(mark)
+            kept.append(hypothesis)
+    return kept
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]
