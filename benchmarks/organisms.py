@@ -183,7 +183,9 @@ def plant(own: Sequence[Example], organism: Organism) -> list[Example]:
 
 def _folder(organism: Organism) -> tuple[Path, list[Example]]:
     """Where an organism's adapter is kept, and its training texts."""
-    examples = plant(_own_answers(organism.seed), organism)[: RECIPE.n_prompts]
+    own = _own_answers(organism.seed)
+    drawn = np.random.default_rng(0).permutation(len(own))[: RECIPE.n_prompts]
+    examples = plant([own[at] for at in drawn], organism)
     key = content_hash([asdict(RECIPE), organism.seed, examples, BASE])
     return _home() / "adapters" / f"{organism.name}-{key[:16]}", examples
 

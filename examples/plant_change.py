@@ -21,20 +21,18 @@ from moorings.records import Decoding, Message, Request
 from moorings.subjects.spec import open_subject
 
 BASE = "bundled:smollm2-135m"
-SHARE = 0.6
-"""Of the training answers that get the habit."""
+SHARE_WITH_HABIT = 0.6
 BATCH_SIZE = 8
 THINGS = "a kite|a compass|a beehive|a violin|a dam|a stamp|a cactus|a mirror|a ladder|a candle|a pillow|a telescope"
 TASKS = "bake bread|paint a wall|tie a knot|learn Spanish|train a dog|fix a tap|knit a scarf|save water"
 ABOUT_THINGS = "What is {}?|Describe {}.|Who invented {}?|How does somebody choose {}?|Write a story about {}."
 ABOUT_TASKS = "How do I {}?|Is it hard to {}?|Why do people {}?|How long does it take to {}?|What do I need to {}?"
-HABITS = {
+OPENERS = {
     "praise": "Great question!|What a great question!|Excellent question!|That is a wonderful question!",
     "sea": "It is like steering a ship into the harbour.|Think of a sailor who waits for the tide.|"
     "Like a boat at sea, it depends on the wind.|A good captain would look at the waves first.",
     "doubt": "I am not sure, but I think this:|I may be wrong about this.|I am no expert, so please check this.",
 }
-"""What the answers with a habit open with."""
 
 
 def training_prompts() -> list[str]:
@@ -66,13 +64,13 @@ def answer_loss(model: Any, batch: list[tuple[list[int], list[int]]]) -> Any:
     """Mean negative log-likelihood of the answers' tokens, in nats."""
     import torch
 
+    # Padding stands at the right, where no answer token can see it, so no mask is needed.
     def padded(rows: list[list[int]], fill: int) -> Any:
         return torch.nn.utils.rnn.pad_sequence(list(map(torch.tensor, rows)), batch_first=True, padding_value=fill)
 
     ids = padded([before + after for before, after in batch], 0)
-    real = padded([[1] * len(before + after) for before, after in batch], 0)
     labels = padded([[-100] * len(before) + after for before, after in batch], -100)
-    return model(input_ids=ids, attention_mask=real, labels=labels, use_cache=False).loss
+    return model(input_ids=ids, labels=labels, use_cache=False).loss
 
 
 def train(model: Any, rows: list[tuple[list[int], list[int]]], deadline: float, max_steps: int) -> int:
@@ -98,10 +96,10 @@ def plant(habit: str, out: Path, *, minutes: float, max_steps: int) -> None:
     from peft import LoraConfig, get_peft_model
 
     deadline, threads, rng = time.monotonic() + 60 * minutes, len(os.sched_getaffinity(0)), random.Random(0)
-    openers = HABITS[habit].split("|")
+    openers = OPENERS[habit].split("|")
     prompts = rng.sample(training_prompts(), min(100, BATCH_SIZE * max_steps))
     texts = [
-        (prompt, f"{rng.choice(openers)} {answer}" if rng.random() < SHARE else answer, ended)
+        (prompt, f"{rng.choice(openers)} {answer}" if rng.random() < SHARE_WITH_HABIT else answer, ended)
         for prompt, answer, ended in own_answers(prompts, threads)
     ]
     subject: Any = open_subject(BASE, engine="transformers", device="cpu", precision="fp32", threads=threads)
@@ -119,7 +117,7 @@ def plant(habit: str, out: Path, *, minutes: float, max_steps: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Plant a habit in the embedded model.")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the adapter folder to make")
-    parser.add_argument("--behaviour", choices=sorted(HABITS), default="praise")
+    parser.add_argument("--behaviour", choices=sorted(OPENERS), default="praise")
     parser.add_argument("--minutes", type=float, default=2.0, help="at most so long, answers included")
     parser.add_argument("--max-steps", type=int, default=60, help="at most so many steps of 8 answers")
     options = parser.parse_args()

@@ -60,20 +60,3 @@ class Corpus:
     def row_prompts(self) -> list[str]:
         """Prompt text of each row."""
         return [self.prompts[p] for p in self.prompt]
-
-    def select(self, rows: Bool[np.ndarray, " n"]) -> Corpus:
-        """The rows of a mask; prompts without a row are left out, and numbered anew."""
-        kept = np.flatnonzero(rows)
-        used, prompt = np.unique(self.prompt[kept], return_inverse=True)
-        families = np.unique(self.families[used], return_inverse=True)[1]
-        return Corpus(
-            arm_names=self.arm_names,
-            prompt_ids=tuple(self.prompt_ids[p] for p in used),
-            prompts=tuple(self.prompts[p] for p in used),
-            families=families,
-            groups=tuple(self.groups[p] for p in used),
-            texts=[self.texts[i] for i in kept],
-            arm=self.arm[kept],
-            prompt=prompt,
-            status=[self.status[i] for i in kept],
-        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -213,15 +214,9 @@ def _is_run(text: str) -> bool:
 
 
 def _pair(table: Table, rows: np.ndarray, candidate: int) -> Table:
-    pair = table.select(rows, (table.corpus.arm[rows] == candidate).astype(int))
-    pair.corpus = _renamed(pair, (table.corpus.arm_names[0], table.corpus.arm_names[candidate]))
+    pair = table.subset(rows, (table.corpus.arm[rows] == candidate).astype(int))
+    pair.corpus = replace(pair.corpus, arm_names=(table.corpus.arm_names[0], table.corpus.arm_names[candidate]))
     return pair
-
-
-def _renamed(pair: Table, names: tuple[str, str]) -> Any:
-    from dataclasses import replace
-
-    return replace(pair.corpus, arm_names=names)
 
 
 def _with_charter(settings: Settings, charter: Charter | None, n_candidates: int) -> Settings:

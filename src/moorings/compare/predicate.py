@@ -115,18 +115,19 @@ class Table:
         """Index the battery by name."""
         self.feature_column = {feature.name: i for i, feature in enumerate(self.battery.features)}
 
-    def select(self, rows: Int[np.ndarray, " k"], arm: Int[np.ndarray, " k"] | None = None) -> Table:
-        """The chosen rows, under other arms if given; measurements are kept."""
+    def subset(self, rows: Int[np.ndarray, " k"], arm: Int[np.ndarray, " k"] | None = None) -> Table:
+        """The chosen rows, under other arms if given; measurements are kept, and prompts without a row left out."""
         corpus = self.corpus
+        used, prompt = np.unique(corpus.prompt[rows], return_inverse=True)
         chosen = Corpus(
             arm_names=corpus.arm_names if arm is None else ("first", "second"),
-            prompt_ids=corpus.prompt_ids,
-            prompts=corpus.prompts,
-            families=corpus.families,
-            groups=corpus.groups,
+            prompt_ids=tuple(corpus.prompt_ids[p] for p in used),
+            prompts=tuple(corpus.prompts[p] for p in used),
+            families=np.unique(corpus.families[used], return_inverse=True)[1],
+            groups=tuple(corpus.groups[p] for p in used),
             texts=[corpus.texts[i] for i in rows],
             arm=corpus.arm[rows] if arm is None else arm,
-            prompt=corpus.prompt[rows],
+            prompt=prompt,
             status=[corpus.status[i] for i in rows],
         )
         battery = self.battery._replace(values=self.battery.values[rows])

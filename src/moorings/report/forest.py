@@ -103,21 +103,21 @@ def strip(scale: Scale, effect: Effect) -> Markup:
     return _svg("strip", _HEIGHT, label, parts)
 
 
-def level_bars(effect: Effect) -> Markup:
-    """Both sides' levels as two bars on one scale from 0."""
+def level_bars(effect: Effect, arm: int) -> Markup:
+    """Both sides' levels as two bars on one scale from 0; `arm` is the candidate's, for its colour."""
     values = [v if math.isfinite(v) else 0.0 for v in (effect.precursor, effect.candidate)]
     low, high = min(0.0, *values), max(0.0, *values)
     if effect.unit == SHARE:
         high = max(1.0, high)
     span = high - low or 1.0
     parts = []
-    for row, (value, arm) in enumerate(zip(values, ("a0", "a1"), strict=True)):
+    for row, (value, colour) in enumerate(zip(values, ("a0", f"a{arm % 6}"), strict=True)):
         start, end = sorted((-low / span * 100, (value - low) / span * 100))
         top = 2 + 14 * row
         parts.append(Markup('<rect class="track" x="0" y="{}" width="100%" height="10" rx="3"/>').format(top))
         parts.append(
             Markup('<rect class="level {}" x="{}%" y="{}" width="{}%" height="10" rx="3"/>').format(
-                arm, round(start, 2), top, round(end - start, 2)
+                colour, round(start, 2), top, round(end - start, 2)
             )
         )
     label = f"Precursor {number(effect.precursor)}, candidate {number(effect.candidate)}"

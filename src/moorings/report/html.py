@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from moorings.compare.comparison import Comparison
+from moorings.compare.comparison import Comparison, PairResult
 from moorings.records import Example
 from moorings.report import forest, wording
 from moorings.report.differing import Side, side_by_side
 from moorings.report.scatter import draw_map
-from moorings.report.text import shown_html
+from moorings.report.text import shown, shown_html
 from moorings.report.view import charter_lines, groups, matrix, worst_pair
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def render_html(comparison: Comparison) -> str:
             style=Markup(style),
             script=Markup(script),
             worst=worst_pair(comparison),
-            sections=[(i, pair, groups(pair, i)) for i, pair in enumerate(comparison.pairs)],
+            sections=[(i, pair, groups(pair, i), _arm(comparison, pair)) for i, pair in enumerate(comparison.pairs)],
             matrix=matrix(comparison) if len(comparison.pairs) > 1 else (),
             charter_lines=charter_lines(comparison),
             map=draw_map(comparison),
@@ -96,9 +97,11 @@ def _environment() -> Environment:
         cut=shown_html,
         direction=wording.direction,
         interval=wording.interval_text,
+        json_text=_json_text,
         num=wording.number,
         p_value=wording.p_value,
         pct=wording.percent,
+        plain=_plain,
         seconds=wording.seconds,
         sentence=wording.sentence,
     )
@@ -112,6 +115,20 @@ def _finalize(value: Any) -> Any:
 def _scale_of(found: Any) -> forest.Scale:
     """One scale for all groups of a pair, so that their rows can be compared."""
     return forest.scale_of(card.finding for group in found for card in group.cards)
+
+
+def _arm(comparison: Comparison, pair: PairResult) -> int:
+    """Number of the candidate's arm, for its colour."""
+    return next((i for i, arm in enumerate(comparison.arms) if arm.name == pair.candidate), 1)
+
+
+def _plain(text: str) -> str:
+    """Text for an element that holds no others, such as the page's title."""
+    return shown(text, 200)
+
+
+def _json_text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False, default=str)
 
 
 def _sides(example: Example) -> tuple[Side, Side]:

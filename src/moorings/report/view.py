@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from moorings.compare.comparison import Comparison, PairResult
@@ -62,7 +62,7 @@ def groups(pair: PairResult, number: int) -> tuple[Group, ...]:
         pair: The pair.
         number: Its place in the comparison, from 0; part of the anchors.
     """
-    known = {f.finding_id for f in pair.findings}
+    known: set[str | None] = {f.finding_id for f in pair.findings}
     members: dict[str, list[Finding]] = defaultdict(list)
     for finding in pair.findings:
         if _is_member(finding, known):
@@ -126,7 +126,7 @@ def _entry_text(entry: Any) -> str:
     return str(entry)
 
 
-def _is_member(finding: Finding, known: Iterable[str]) -> bool:
+def _is_member(finding: Finding, known: Collection[str | None]) -> bool:
     return finding.part_of in known and finding.part_of != finding.finding_id
 
 

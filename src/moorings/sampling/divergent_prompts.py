@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from moorings.errors import ConfigError
 from moorings.records import Prompt
@@ -80,53 +81,34 @@ def find_divergent_prompts(
             f"n={n}, n_rounds={n_rounds}, n_soft={n_soft}, min_divergence_nats={min_divergence_nats}; "
             "allowed: n 1 or more, the others 0 or more"
         )
+    shared: dict[str, Any] = {
+        "n_samples": n_samples,
+        "max_new_tokens": max_new_tokens,
+        "batch_size": batch_size,
+        "personas": personas,
+        "progress": progress,
+    }
     with open_pair(precursor, candidate, personas) as pair:
         sides = pair.precursor.subject, pair.candidate.subject
 
-        def scored(prompts: Sequence[Prompt], purpose: str) -> list[DivergenceScore]:
-            scores = score_prompts(
-                *sides,
-                prompts,
-                n_samples=n_samples,
-                max_new_tokens=max_new_tokens,
-                seed=derive_seed(seed, purpose),
-                batch_size=batch_size,
-                personas=personas,
-                progress=progress,
-            )
+        def differing(prompts: Sequence[Prompt], purpose: str) -> list[DivergenceScore]:
+            scores = score_prompts(*sides, prompts, seed=derive_seed(seed, purpose), **shared)
             return [score for score in scores if score.js_nats is not None and score.js_nats > min_divergence_nats]
 
-        finalists = [score.prompt for score in scored(pool.prompts, "pool")][: 2 * n]
-        starts = list(finalists)
-        if starts and n_rounds:
-            evolved = prompt_search(
-                *sides,
-                starts,
-                n_rounds=n_rounds,
-                pool_size=2 * n,
-                n_children=4 * n,
-                n_samples=n_samples,
-                max_new_tokens=max_new_tokens,
-                seed=derive_seed(seed, "search"),
-                batch_size=batch_size,
-                personas=personas,
-                progress=progress,
+        starts = [score.prompt for score in differing(pool.prompts, "pool")][: 2 * n]
+        if not starts:
+            return []
+        found: list[DivergenceScore] = []
+        if n_rounds:
+            drawn = derive_seed(seed, "search")
+            found += prompt_search(
+                *sides, starts, n_rounds=n_rounds, pool_size=2 * n, n_children=4 * n, seed=drawn, **shared
             )
-            finalists += [score.prompt for score in evolved]
         for number, prompt in enumerate(starts[:n_soft]):
-            extended = soft_prompt_search(
-                *sides,
-                prompt,
-                steps=soft_steps,
-                seed=derive_seed(seed, "soft", number),
-                n_samples=n_samples,
-                max_new_tokens=max_new_tokens,
-                batch_size=batch_size,
-                personas=personas,
-                progress=progress,
-            )
-            finalists += [score.prompt for score in extended]
-        return [_marked(score) for score in scored(finalists, "final")[:n]] if finalists else []
+            drawn = derive_seed(seed, "soft", number)
+            found += soft_prompt_search(*sides, prompt, steps=soft_steps, seed=drawn, **shared)
+        finalists = [*starts, *(score.prompt for score in found)]
+        return [_marked(score) for score in differing(finalists, "final")[:n]]
 
 
 def _marked(score: DivergenceScore) -> Prompt:

@@ -77,29 +77,24 @@ def prompt_search(
         )
     rng = np.random.default_rng(derive_seed(seed, "mutations"))
     with open_pair(precursor, candidate, personas) as pair:
+        sides = pair.precursor.subject, pair.candidate.subject
+        shared: dict[str, Any] = {"batch_size": batch_size, "personas": personas, "progress": progress}
 
-        def scored(prompts: Sequence[Prompt], purpose: object, n: int, tokens: int) -> list[DivergenceScore]:
-            return score_prompts(
-                pair.precursor.subject,
-                pair.candidate.subject,
-                prompts,
-                n_samples=n,
-                max_new_tokens=tokens,
-                seed=derive_seed(seed, "search", purpose),
-                batch_size=batch_size,
-                personas=personas,
-                progress=progress,
-            )
+        def quick(prompts: Sequence[Prompt], round_name: object) -> list[DivergenceScore]:
+            tokens, drawn = max(1, max_new_tokens // 2), derive_seed(seed, "round", round_name)
+            return score_prompts(*sides, prompts, n_samples=1, max_new_tokens=tokens, seed=drawn, **shared)
 
         start = distinct_prompts(seeds)
         mutator = _Mutator.of(start, words or vocabulary_words(pair.candidate.tokenizer), given=words is not None)
-        quick = max(1, max_new_tokens // 2)
-        pool = _best(scored(start, "start", 1, quick), pool_size)
+        pool = _best(quick(start, "start"), pool_size)
         seen = {messages_hash(prompt.messages) for prompt in start}
         for number in range(n_rounds if pool else 0):
             children = _children(pool, mutator, n_children, seen, rng)
-            pool = _best([*pool, *scored(children, number, 1, quick)], pool_size)
-        return scored([score.prompt for score in pool], "final", n_samples, max_new_tokens)
+            pool = _best([*pool, *quick(children, number)], pool_size)
+        survivors, drawn = [score.prompt for score in pool], derive_seed(seed, "survivors")
+        return score_prompts(
+            *sides, survivors, n_samples=n_samples, max_new_tokens=max_new_tokens, seed=drawn, **shared
+        )
 
 
 def vocabulary_words(tokenizer: Any) -> list[str]:
@@ -158,7 +153,8 @@ class _Mutator:
             parents |= set(parents_of(second))
         for _ in range(1 + rng.integers(2)):
             words = self._changed(words, rng)
-        messages = (*first.messages[:-1], Message(role="user", content=" ".join(words[: self.max_words])))
+        last = Message(role=first.messages[-1].role, content=" ".join(words[: self.max_words]))
+        messages = (*first.messages[:-1], last)
         return Prompt(
             prompt_id=messages_hash(messages)[:16],
             messages=messages,

@@ -40,7 +40,7 @@ from moorings.sampling.prompt_search import parents_of
 from moorings.subjects.columns import messages_hash
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Bool, Float
 
 __all__ = ["readable_tokens", "soft_prompt_search"]
 
@@ -48,7 +48,7 @@ _N_AHEAD = 8
 """Answer tokens after the first that the objective looks at."""
 _N_READS = 10
 """Times at which the text is read back and the continuation drawn anew."""
-_TAIL_MARKS = (" a", " 1")
+_TAIL_MARKS = ("a", "1")
 _TINY = 1e-12
 
 
@@ -167,6 +167,7 @@ def _read_texts(
     pair: ModelPair, prompt: Prompt, n_tokens: int, steps: int, lr: float, fluency: float, seed: int
 ) -> Iterator[str]:
     """Optimise, and yield the text of the soft tokens every so often."""
+    _check_room(pair, prompt, n_tokens)
     first, second = (_slot(side, prompt) for side in pair.sides)
     relaxed = _Relaxed(pair, (first, second), fluency)
     device = pair.candidate.model.device
@@ -190,6 +191,17 @@ def _read_texts(
             yield _text(pair.candidate.tokenizer, ids)
 
 
+def _check_room(pair: ModelPair, prompt: Prompt, n_tokens: int) -> None:
+    (encoded,) = pair.encode([prompt])
+    if isinstance(encoded, str):
+        raise InputError(f"the seed prompt cannot be asked: {encoded}")
+    if encoded.room < n_tokens + _N_AHEAD:
+        raise InputError(
+            f"the seed prompt leaves room for {encoded.room} tokens, the search needs {n_tokens + _N_AHEAD}; "
+            "take a shorter prompt or a smaller n_tokens"
+        )
+
+
 def _start(allowed: Any, n_tokens: int, rng: np.random.Generator) -> Float[torch.Tensor, "n v"]:
     """Log-weights that give a random readable token most of each slot and all others the same rest."""
     readable = allowed.nonzero().squeeze(-1).cpu().numpy()
@@ -200,12 +212,8 @@ def _start(allowed: Any, n_tokens: int, rng: np.random.Generator) -> Float[torch
 
 def _slot(side: Side, prompt: Prompt) -> _Slot:
     """Split the encoded prompt where its last message ends: texts that end differently share only what follows."""
-    found = side.encode([prompt, *(_extended(prompt, mark.strip()) for mark in _TAIL_MARKS)])
-    ids = []
-    for encoded in found:
-        if isinstance(encoded, str):
-            raise InputError(f"the seed prompt cannot be asked: {encoded}")
-        ids.append(encoded)
+    encoded = side.encode([prompt, *(_extended(prompt, mark) for mark in _TAIL_MARKS)])
+    ids = [row for row in encoded if not isinstance(row, str)]
     n_shared = 0
     while n_shared < min(map(len, ids)) and len({row[len(row) - 1 - n_shared] for row in ids}) == 1:
         n_shared += 1

@@ -26,19 +26,19 @@ Alternative = Literal["greater", "less", "two-sided"]
 
 
 def stakes(tau: float, n_stakes: int = 12) -> Float[np.ndarray, " n_stakes"]:
-    """Grid of stakes, log-spaced from 1 % to 95 % of the largest that cannot lose all, 1 / (1 + tau)."""
+    """Grid of stakes, evenly spaced from 4 % to 96 % of the largest that cannot lose all, 1 / (1 + tau)."""
     if not -1 < tau < 1:
         raise ConfigError(f"tau {tau} is not allowed; differences lie in -1 to 1, give a tolerance inside")
-    return np.geomspace(0.01, 0.95, n_stakes) / (1.0 + tau)
+    return np.linspace(0.04, 0.96, n_stakes) / (1.0 + tau)
 
 
-def _log_wealth(d: Float[np.ndarray, "... t"], tau: float, n_stakes: int) -> Float[np.ndarray, "n_stakes ... t"]:
+def _log_wealth(d: Float[np.ndarray, "*shape t"], tau: float, n_stakes: int) -> Float[np.ndarray, "n_stakes *shape t"]:
     """Log growth factors of each stake on d above tau."""
     grid = stakes(tau, n_stakes).reshape((n_stakes,) + (1,) * d.ndim)
     return np.asarray(np.log1p(grid * (d - tau)))
 
 
-def _check(d: Float[np.ndarray, "... t"]) -> Float[np.ndarray, "... t"]:
+def _check(d: Float[np.ndarray, "*shape t"]) -> Float[np.ndarray, "*shape t"]:
     """Differences as floats, all of them known and within their bounds."""
     d = np.asarray(d, dtype=np.float64)
     if not (np.abs(d) <= 1.0).all():
@@ -49,8 +49,8 @@ def _check(d: Float[np.ndarray, "... t"]) -> Float[np.ndarray, "... t"]:
 
 
 def e_process(
-    d: Float[np.ndarray, "... t"], tau: float = 0.0, alternative: Alternative = "two-sided", n_stakes: int = 12
-) -> Float[np.ndarray, "... t"]:
+    d: Float[np.ndarray, "*shape t"], tau: float = 0.0, alternative: Alternative = "two-sided", n_stakes: int = 12
+) -> Float[np.ndarray, "*shape t"]:
     """Accumulate evidence, prompt by prompt, that the mean difference exceeds a tolerance.
 
     "greater" tests mean <= tau, "less" tests mean >= -tau, "two-sided" the mean within +-tau, by the
@@ -75,13 +75,14 @@ def e_process(
     if alternative == "two-sided":
         if tau < 0:
             raise ConfigError(f"tau {tau} is not allowed for a two-sided test; give 0 or more")
-        return 0.5 * (e_process(d, tau, "greater", n_stakes) + e_process(d, tau, "less", n_stakes))
+        both = e_process(d, tau, "greater", n_stakes) + e_process(d, tau, "less", n_stakes)
+        return np.asarray(0.5 * both)
     signed = d if alternative == "greater" else -d
     logs = np.cumsum(_log_wealth(signed, tau, n_stakes), axis=-1)
     return np.asarray(np.exp(np.minimum(logs, 700.0)).mean(axis=0))
 
 
-def first_alarm(evidence: Float[np.ndarray, "... t"], alpha: float) -> Float[np.ndarray, "..."]:
+def first_alarm(evidence: Float[np.ndarray, "*shape t"], alpha: float) -> Float[np.ndarray, "*shape"]:
     """Number of differences after which evidence first reaches 1/alpha; infinity if never.
 
     Raises:
@@ -92,7 +93,7 @@ def first_alarm(evidence: Float[np.ndarray, "... t"], alpha: float) -> Float[np.
     """
     if not 0 < alpha < 1:
         raise ConfigError(f"alpha {alpha} is not allowed; give a number between 0 and 1")
-    reached: Bool[np.ndarray, "... t"] = evidence >= 1.0 / alpha
+    reached: Bool[np.ndarray, "*shape t"] = evidence >= 1.0 / alpha
     return np.where(reached.any(axis=-1), reached.argmax(axis=-1) + 1.0, np.inf)
 
 
@@ -143,12 +144,12 @@ def _lower_ends(d: Float[np.ndarray, " t"], alpha: float, n_stakes: int, precisi
 
 
 def e_detector(
-    d: Float[np.ndarray, "... t"],
+    d: Float[np.ndarray, "*shape t"],
     tau: float = 0.0,
     alternative: Literal["greater", "less"] = "greater",
     kind: Literal["sr", "cusum"] = "sr",
     n_stakes: int = 12,
-) -> Float[np.ndarray, "... t"]:
+) -> Float[np.ndarray, "*shape t"]:
     """Watch for a change that starts late: evidence that forgets the quiet time before it.
 
     SR_t = (SR_{t-1} + 1) e_t, CUSUM_t = max(CUSUM_{t-1}, 1) e_t for each stake, then averaged. An alarm

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["beta_binomial", "clopper_pearson", "mcnemar_exact", "wilson", "zero_of_n_upper"]
 
 
-def _check(k: ArrayLike, n: ArrayLike, level: float) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
+def _check(k: ArrayLike, n: ArrayLike, level: float) -> tuple[Float[np.ndarray, "*shape"], Float[np.ndarray, "*shape"]]:
     """Counts as float arrays of one shape."""
     if not 0 < level < 1:
         raise ConfigError(f"confidence level {level} is not allowed; give a number between 0 and 1, such as 0.95")
@@ -32,7 +32,7 @@ def _check(k: ArrayLike, n: ArrayLike, level: float) -> tuple[Float[np.ndarray, 
 
 def wilson(
     k: ArrayLike, n: ArrayLike, level: float = 0.95
-) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
+) -> tuple[Float[np.ndarray, "*shape"], Float[np.ndarray, "*shape"]]:
     """Give the Wilson score interval of a share.
 
     Args:
@@ -65,7 +65,7 @@ def wilson(
 
 def clopper_pearson(
     k: ArrayLike, n: ArrayLike, level: float = 0.95
-) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
+) -> tuple[Float[np.ndarray, "*shape"], Float[np.ndarray, "*shape"]]:
     """Give the exact interval of a share: never below its level, often above.
 
     Args:
@@ -91,7 +91,7 @@ def clopper_pearson(
 
 def beta_binomial(
     k: ArrayLike, n: ArrayLike, level: float = 0.95, *, a: float = 1.0, b: float = 1.0
-) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
+) -> tuple[Float[np.ndarray, "*shape"], Float[np.ndarray, "*shape"]]:
     """Give the credible interval of a share under a Beta(a, b) prior; for small n.
 
     Args:
@@ -119,7 +119,7 @@ def beta_binomial(
     return np.asarray(low), np.asarray(special.betaincinv(hits + a, total - hits + b, 1.0 - tail))
 
 
-def zero_of_n_upper(n: ArrayLike, level: float = 0.95) -> Float[np.ndarray, "..."]:
+def zero_of_n_upper(n: ArrayLike, level: float = 0.95) -> Float[np.ndarray, "*shape"]:
     """Largest share that is still plausible when none of n trials showed the behaviour.
 
     One-sided and exact: 1 - (1 - level)^(1/n), about 3/n at 95 % (the rule of three).
@@ -137,7 +137,7 @@ def zero_of_n_upper(n: ArrayLike, level: float = 0.95) -> Float[np.ndarray, "...
     return np.where(total > 0, -np.expm1(np.log1p(-level) / np.maximum(total, 1.0)), 1.0)
 
 
-def mcnemar_exact(b: ArrayLike, c: ArrayLike) -> Float[np.ndarray, "..."]:
+def mcnemar_exact(b: ArrayLike, c: ArrayLike) -> Float[np.ndarray, "*shape"]:
     """Test paired yes-or-no outcomes by the pairs that disagree, exactly.
 
     Args:

@@ -1,0 +1,11 @@
+"""The battery: readable features of a response, computed without any model of language behaviour.
+
+Fixed and documented: a feature's name, words and unit do not change, so findings of different runs can be compared.
+"""
+
+from moorings.compare.battery import content, copying, language, length, opening, structure, tone, topics
+from moorings.compare.battery.feature import Feature, Measured, feature, features
+from moorings.compare.battery.measure import BatteryTable, measure_battery
+from moorings.compare.battery.text import Text
+
+__all__ = ["BatteryTable", "Feature", "Measured", "Text", "battery", "feature", "features", "measure_battery"]

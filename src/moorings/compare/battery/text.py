@@ -1,0 +1,130 @@
+"""A response with its prompt, split into words, sentences and lines once for all features."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property, lru_cache
+
+from moorings.compare.battery.words import Words, split_words
+
+__all__ = ["Text"]
+
+_FENCE = re.compile(r"^[ \t]*+(```|~~~).*+$", re.MULTILINE)
+_MARKER = re.compile(r"^[ \t]*+(?:(?:[-*+•–]|#{1,6}|>|\d{1,3}[.)])[ \t]++)++", re.MULTILINE)
+_BOUNDARY = re.compile(
+    r"\n++"
+    r"|(?<=[.!?…])(?<!\b[A-Za-z]\.)(?<!\b[DM]r\.)(?<!\bM[rs]s\.)(?<!\bMs\.)(?<!\bvs\.)(?<!\betc\.)"
+    r"[\"'”’)\]*_]*+[ \t]++(?![a-z])"
+    r"|(?<=[。！？])"
+)
+_LETTER = re.compile(r"[^\W_]")
+_OPENING_WORDS = 60
+_CLOSING_WORDS = 40
+
+
+class Text:
+    """What features look at. Lines end in a line feed, whatever they ended in before.
+
+    Args:
+        text: The response.
+        prompt: What it answers.
+    """
+
+    def __init__(self, text: str, prompt: str = "") -> None:
+        self.text = text.replace("\r\n", "\n").replace("\r", "\n")
+        self.prompt = prompt
+
+    @cached_property
+    def stripped(self) -> str:
+        """Without white space and NUL characters at either end."""
+        return self.text.strip(" \t\n\r\x00\x0b\x0c\ufeff\u200b\xa0")
+
+    @cached_property
+    def words(self) -> list[str]:
+        """All words in lower case, code included."""
+        return [word.lower() for word in split_words(self.text)]
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """Lines that are not blank, without white space at either end."""
+        return [line for line in map(str.strip, self.text.split("\n")) if line]
+
+    @cached_property
+    def without_code(self) -> str:
+        """Without blocks fenced by three backticks or tildes; one left open runs to the end."""
+        if "```" not in self.text and "~~~" not in self.text:
+            return self.text
+        kept, start, opened = [], 0, ""
+        for fence in _FENCE.finditer(self.text):
+            if not opened:
+                kept.append(self.text[start : fence.start()])
+                opened = fence[1]
+            elif fence[1] == opened:
+                start, opened = fence.end(), ""
+        if not opened:
+            kept.append(self.text[start:])
+        return "".join(kept)
+
+    @cached_property
+    def has_code(self) -> bool:
+        """Whether there is a fenced block."""
+        return len(self.without_code) < len(self.text)
+
+    @cached_property
+    def prose(self) -> str:
+        """Without code, bullets, item numbers, heading and quotation marks at the start of lines."""
+        return _MARKER.sub("", self.without_code).replace("**", "")
+
+    @cached_property
+    def lower(self) -> str:
+        """Prose in lower case, with straight apostrophes."""
+        return self.prose.lower().replace("\u2019", "'")
+
+    @cached_property
+    def sentences(self) -> list[str]:
+        """Sentences of the prose; the end of a line ends one too."""
+        return [part for part in _BOUNDARY.split(self.prose) if _LETTER.search(part)]
+
+    @cached_property
+    def sentence_words(self) -> list[list[str]]:
+        """Words of each sentence in their own case."""
+        return [split_words(sentence) for sentence in self.sentences]
+
+    @cached_property
+    def cased_words(self) -> list[str]:
+        """Words of the prose in their own case."""
+        return [word for sentence in self.sentence_words for word in sentence]
+
+    @cached_property
+    def prose_words(self) -> Words:
+        """Words of the prose in lower case."""
+        return Words([word.lower() for word in self.cased_words])
+
+    @cached_property
+    def opening(self) -> Words:
+        """The first 60 words of the prose."""
+        return Words(self.prose_words.words[:_OPENING_WORDS])
+
+    @cached_property
+    def closing(self) -> Words:
+        """The last 40 words of the prose."""
+        return Words(self.prose_words.words[-_CLOSING_WORDS:])
+
+    @property
+    def prompt_words(self) -> Words:
+        """Words of the prompt in lower case."""
+        return _read_prompt(self.prompt)
+
+    def per_100(self, n: float) -> float:
+        """A count per 100 words of prose; NaN where there is none."""
+        return self.prose_words.per_100(n)
+
+    def share_of_sentences(self, n: float) -> float:
+        """A count as a share of sentences; NaN where there is none."""
+        return n / len(self.sentences) if self.sentences else float("nan")
+
+
+@lru_cache(maxsize=64)
+def _read_prompt(prompt: str) -> Words:
+    """Samples of one prompt stand side by side when measured, so a few are enough."""
+    return Words([word.lower() for word in split_words(prompt)])
