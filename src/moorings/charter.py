@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import yaml
-from pydantic import ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from moorings.errors import ConfigError, InputError, nearest
 from moorings.records import Record, content_hash
@@ -36,6 +36,8 @@ _WHAT = ("feature", "phrases", "outcome", "statement")
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 Direction = Literal["more", "less", "any"]
 Section = Literal["intended", "unchanged", "forbidden"]
+_EMPTY = BeforeValidator(lambda value: () if value is None else value)
+"""A heading with nothing below it is an empty list."""
 
 
 class _Part(Record):
@@ -175,9 +177,9 @@ class Charter(_Part):
     title: Text
     purpose: Text
     """What the change is for, in a sentence or two; a judge model reads it too."""
-    intended: Annotated[tuple[Intended, ...], Field(strict=False)] = ()
-    unchanged: Annotated[tuple[Unchanged, ...], Field(strict=False)] = ()
-    forbidden: Annotated[tuple[Forbidden, ...], Field(strict=False)] = ()
+    intended: Annotated[tuple[Intended, ...], Field(strict=False), _EMPTY] = ()
+    unchanged: Annotated[tuple[Unchanged, ...], Field(strict=False), _EMPTY] = ()
+    forbidden: Annotated[tuple[Forbidden, ...], Field(strict=False), _EMPTY] = ()
     tolerance: Tolerance = Tolerance()
     q: float = Field(default=0.1, gt=0, lt=1)
     """False discovery rate of the changes that nobody listed."""
@@ -300,8 +302,9 @@ def _repeated_key(root: yaml.Node) -> _Repeated | None:
 
 
 def _explain(error: ValidationError, node: yaml.Node | None) -> str:
-    """The first fault as ` line N: PLACE what is wrong`."""
-    fault = error.errors(include_url=False)[0]
+    """One fault as ` line N: PLACE what is wrong`; an unknown key first, since it explains what is missing."""
+    faults = error.errors(include_url=False)
+    fault = next((f for f in faults if f["type"] == "extra_forbidden"), faults[0])
     loc = fault["loc"]
     line = _line_of(node, loc)
     place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).removeprefix(".")
@@ -313,11 +316,17 @@ def _explain(error: ValidationError, node: yaml.Node | None) -> str:
             said = "is missing; add it"
         case "value_error":
             said = str(fault["ctx"]["error"])
-        case _:
-            said = f"is {ascii(fault['input'])[:60]}; {fault['msg'][0].lower()}{fault['msg'][1:]}"
+        case kind:
+            wanted = _WANTED.get(kind) or fault["msg"].removeprefix("Input ")
+            said = f"is {ascii(fault['input'])[:60]}; it {wanted}"
     return f"{at} {said}"
 
 
+_WANTED = {
+    "string_type": "should be a text; put it in quotes",
+    "tuple_type": "should be a list; start each item with '- '",
+    "model_type": "should be a mapping of names to values",
+}
 _HOLDS: dict[str, type[Record]] = {
     "intended": Intended,
     "unchanged": Unchanged,

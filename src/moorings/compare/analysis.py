@@ -135,7 +135,7 @@ def missing_counts(corpus: Corpus) -> tuple[MissingCount, ...]:
     """How many samples of each arm hold no response, by status."""
     found = []
     for arm, name in enumerate(corpus.arm_names):
-        statuses = [corpus.status[i] for i in np.flatnonzero(corpus.arm == arm)]
+        statuses = [corpus.status[i] for i in np.flatnonzero(corpus.arm == arm).tolist()]
         for status in sorted(MISSING):
             n = statuses.count(status)
             if n:

@@ -92,6 +92,9 @@ def confirm(
     wide = stage.effects._replace(se=np.fmax(stage.effects.se, floor))
     low, high = interval(wide, level)
     mde = mde_from_se(wide.se, wide.df, work, settings.power)
+    never_varies = (stage.sd == 0) & (floor == 0)
+    low, high = np.where(never_varies, -np.inf, low), np.where(never_varies, np.inf, high)
+    mde = np.where(never_varies, np.inf, mde)
     worst = _worst_cases(hypotheses, values, corpus, split, registered, stage)
     found = []
     for k, hypothesis in enumerate(hypotheses):
@@ -134,7 +137,7 @@ def _test(
     effects = cluster_robust(d, corpus.families)
     flip = sign_flip_p(d, corpus.families, n_draws=settings.n_draws, rng=np.random.default_rng([settings.seed, 1]))
     unknown = np.isnan(effects.se)
-    p = np.where(unknown, np.nan, np.fmax(effects.p, flip))
+    p = np.where(unknown, np.nan, np.maximum(effects.p, flip))
     open_rows = np.where(
         registered[None, :],
         (split.discover | split.confirm)[corpus.prompt][:, None],
@@ -242,4 +245,5 @@ def _finite(value: float, otherwise: float = 0.0) -> float:
 
 def _nan_mean(values: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " k"]:
     known = ~np.isnan(values)
-    return np.where(known, values, 0.0).sum(0) / np.maximum(known.sum(0), 1)
+    mean: np.ndarray = np.where(known, values, 0.0).sum(0) / np.maximum(known.sum(0), 1)
+    return mean

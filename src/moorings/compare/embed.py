@@ -75,7 +75,8 @@ def embed_responses(
     out = np.empty((len(texts), d), dtype=np.float32)
     for i, key in enumerate(keys):
         out[i] = np.frombuffer(found[key], dtype=np.float16)
-    return out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-6)
+    out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-6)
+    return out
 
 
 def _chunks(items: list[bytes]) -> Iterator[list[bytes]]:

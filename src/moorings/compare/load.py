@@ -43,7 +43,7 @@ class _Row(NamedTuple):
     prompt: str
     group: str | None
     family: str
-    index: int
+    number: int
     text: str
     status: SampleStatus
 
@@ -84,7 +84,7 @@ def load_corpus(sources: Sequence[ArmSource]) -> Loaded:
             f"{' and '.join(s.name for s in sources)} share no prompt; compare runs that were asked the same prompts"
         )
     warnings = _left_out(sources, rows, shared)
-    kept = [sorted((r for r in arm if r.key in shared), key=lambda r: (r.key, r.index)) for arm in rows]
+    kept = [sorted((r for r in arm if r.key in shared), key=lambda r: (r.key, r.number)) for arm in rows]
     corpus = _assemble([s.name for s in sources], kept)
     arms = tuple(
         _summary(source, config, subject, arm)
@@ -123,7 +123,7 @@ def _row(interaction: Interaction, source: ArmSource, n_turns: int) -> _Row:
         prompt=prompt,
         group=interaction.group,
         family=str(interaction.metadata.get("family") or _plain(prompt) or prompt),
-        index=interaction.index,
+        number=interaction.index,
         text=answer if n_turns > 1 else interaction.response,
         status=interaction.status,
     )

@@ -96,7 +96,7 @@ def _within(
 ) -> Float[np.ndarray, " n"]:
     """Deviations from the arm's mean, prompts' own levels taken out."""
     level = np.bincount(prompt, values, n_prompts) / np.maximum(np.bincount(prompt, minlength=n_prompts), 1)
-    left = values - level[prompt]
+    left: np.ndarray = values - level[prompt]
     for side in (0, 1):
         left[arm == side] -= left[arm == side].mean()
     return left

@@ -9,7 +9,7 @@ from moorings.compare.predicate import Table
 from moorings.compare.settings import Settings
 from moorings.compare.split import Split
 from moorings.statistics.classifier import classifier_test
-from moorings.statistics.mmd import mmd_test, rbf_kernels
+from moorings.statistics.mmd import hamming_kernel, mmd_test, rbf_kernels, sample_prompts
 
 __all__ = ["omnibus_tests"]
 
@@ -23,15 +23,20 @@ def omnibus_tests(table: Table, split: Split, settings: Settings) -> tuple[Omnib
     """
     corpus, rng = table.corpus, np.random.default_rng([settings.seed, 2])
     confirm = split.confirm[corpus.prompt]
-    chosen, note = _capped(corpus.prompt, confirm, rng)
-    mmd = mmd_test(
-        rbf_kernels(table.embeddings[chosen]), corpus.arm[chosen], corpus.prompt[chosen], n_draws=2000, rng=rng
-    )
+    rows = np.flatnonzero(confirm)
+    chosen = rows[sample_prompts(corpus.prompt[rows], _MOST_ROWS, rng)]
+    kernels = {
+        **rbf_kernels(table.embeddings[chosen]),
+        "characters": hamming_kernel([corpus.texts[i] for i in chosen.tolist()]),
+    }
+    mmd = mmd_test(kernels, corpus.arm[chosen], corpus.prompt[chosen], n_draws=1000, rng=rng)
+    note = f"{len(chosen)} of {len(rows)} held-out responses; the most telling kernel: {mmd.name}"
     features = np.hstack([table.embeddings, _scaled(table.battery.values)])
     discover = split.discover[corpus.prompt]
     seen = classifier_test(
         features[discover],
         corpus.arm[discover],
+        corpus.prompt[discover],
         features[confirm],
         corpus.arm[confirm],
         corpus.prompt[confirm],
@@ -40,7 +45,7 @@ def omnibus_tests(table: Table, split: Split, settings: Settings) -> tuple[Omnib
     )
     return (
         Omnibus(
-            name="kernel two-sample test (MMD) of sentence embeddings", statistic=mmd.statistic, p=mmd.p, note=note
+            name="kernel two-sample test (MMD)", statistic=mmd.statistic, p=mmd.p, note=note
         ),
         Omnibus(
             name="classifier two-sample test",
@@ -51,21 +56,11 @@ def omnibus_tests(table: Table, split: Split, settings: Settings) -> tuple[Omnib
     )
 
 
-def _capped(prompt: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, str]:
-    n_rows = int(rows.sum())
-    if n_rows <= _MOST_ROWS:
-        return rows, f"{n_rows} responses"
-    prompts = rng.permutation(np.unique(prompt[rows]))
-    counts = np.bincount(prompt[rows], minlength=int(prompt.max()) + 1)[prompts]
-    kept = prompts[np.cumsum(counts) <= _MOST_ROWS]
-    chosen = rows & np.isin(prompt, kept)
-    return chosen, f"{int(chosen.sum())} of {n_rows} responses, chosen by whole prompts"
-
-
 def _scaled(values: np.ndarray) -> np.ndarray:
     """Battery columns on the scale of an embedding's coordinates, by ranks so that no outlier dominates."""
     from scipy.stats import rankdata
 
     filled = np.where(np.isfinite(values), values, np.nanmedian(np.where(np.isfinite(values), values, np.nan), axis=0))
     ranks = rankdata(np.nan_to_num(filled), axis=0) / len(filled) - 0.5
-    return ranks.astype(np.float32) / np.sqrt(values.shape[1])
+    scaled: np.ndarray = ranks.astype(np.float32) / np.sqrt(values.shape[1])
+    return scaled

@@ -49,7 +49,8 @@ def _positions(x: np.ndarray, seed: int) -> np.ndarray:
 
     near = PCA(n_components=min(30, *x.shape), random_state=seed).fit_transform(x)
     places = TSNE(perplexity=min(30, (len(x) - 1) / 3), max_iter=500, random_state=seed, init="pca").fit_transform(near)
-    return np.asarray(places - places.mean(0)) / np.abs(places).max()
+    spread: np.ndarray = (places - places.mean(0)) / np.abs(places).max()
+    return spread
 
 
 def _clusters(x: np.ndarray, seed: int) -> np.ndarray:

@@ -133,15 +133,15 @@ class Table:
         battery = self.battery._replace(values=self.battery.values[rows])
         return Table(chosen, battery, self.embeddings[rows], self.judge)
 
-    def column(self, name: str) -> Float[np.ndarray, " n"]:
-        """Values of a battery feature.
+    def feature_index(self, name: str) -> int:
+        """Column of a battery feature.
 
         Raises:
             ConfigError: No such feature; the nearest one is suggested.
         """
         if name not in self.feature_column:
             raise ConfigError(f"unknown feature '{name}'; {nearest(name, list(self.feature_column))}")
-        return self.battery.values[:, self.feature_column[name]]
+        return self.feature_column[name]
 
 
 def evaluate(hypotheses: Sequence[Hypothesis], table: Table) -> Float[np.ndarray, "n k"]:
@@ -152,7 +152,7 @@ def evaluate(hypotheses: Sequence[Hypothesis], table: Table) -> Float[np.ndarray
     for k, hypothesis in enumerate(hypotheses):
         predicate = hypothesis.predicate
         if isinstance(predicate, FeaturePredicate):
-            values[:, k] = table.column(predicate.feature)
+            values[:, k] = table.battery.values[:, table.feature_index(predicate.feature)]
         elif isinstance(predicate, PhrasePredicate):
             values[:, k] = phrases[predicate]
         elif isinstance(predicate, OutcomePredicate):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from moorings.charter import Charter, Entry
+from moorings.compare.battery.feature import Feature
 from moorings.compare.confirm import differences
 from moorings.compare.discovery.clusters import ClusterLabel, cluster_hierarchy, label_clusters
 from moorings.compare.discovery.phrases import distinctive_phrases, phrase_sets
@@ -55,25 +57,11 @@ _SCREEN_T = 1.5
 
 def registered_hypotheses(table: Table) -> list[Hypothesis]:
     """Outcomes and the battery: fixed in advance, the same for every comparison."""
-    found = [
-        Hypothesis(OutcomePredicate(outcome=status), more, less, "outcome", "outcomes", registered=True)
-        for status, (more, less) in _OUTCOMES.items()
-        if any(s == status for s in table.corpus.status)
+    present = set(table.corpus.status)
+    return [
+        *(_of_outcome(status) for status in _OUTCOMES if status in present),
+        *(_of_feature(feature) for feature in table.battery.features),
     ]
-    for feature in table.battery.features:
-        found.append(
-            Hypothesis(
-                FeaturePredicate(feature=feature.name),
-                feature.more,
-                feature.less,
-                "style" if feature.style else "content",
-                "battery",
-                unit=feature.unit,
-                binary=feature.binary,
-                registered=True,
-            )
-        )
-    return found
 
 
 def charter_hypotheses(charter: Charter | None, table: Table) -> list[Hypothesis]:
@@ -99,14 +87,11 @@ def scoped_hypotheses(table: Table, split: Split, settings: Settings) -> list[Hy
             ).t
         )
         for k in np.flatnonzero(np.nan_to_num(t) > 2.5):
-            scoped = Hypothesis(
-                base[k].predicate,
-                f"On prompts of '{name}': {_lower_first(base[k].more)}",
-                f"On prompts of '{name}': {_lower_first(base[k].less)}",
-                base[k].kind,
-                "battery",
-                unit=base[k].unit,
-                binary=base[k].binary,
+            scoped = replace(
+                base[k],
+                more=f"On prompts of '{name}': {_lower_first(base[k].more)}",
+                less=f"On prompts of '{name}': {_lower_first(base[k].less)}",
+                registered=False,
                 groups=frozenset({name}),
             )
             candidates.append((float(t[k]), scoped))
@@ -117,7 +102,9 @@ def discovered_hypotheses(table: Table, split: Split, settings: Settings) -> lis
     """Phrases, phrase sets, clusters and sparse latents that differ on the discovery prompts."""
     corpus = table.corpus
     rows = split.discover[corpus.prompt] & ~corpus.missing
-    ngrams = count_ngrams([corpus.texts[i] for i in np.flatnonzero(rows)], min_texts=max(3, int(rows.sum() * 0.004)))
+    ngrams = count_ngrams(
+        [corpus.texts[i] for i in np.flatnonzero(rows).tolist()], min_texts=max(3, int(rows.sum() * 0.004))
+    )
     arm, prompt = corpus.arm[rows], corpus.prompt[rows]
     found: list[Hypothesis] = []
     if len(ngrams.vocabulary):
@@ -191,41 +178,44 @@ def _of_label(label: ClusterLabel, target: np.ndarray, origin: str) -> Hypothesi
 
 
 def _of_entry(entry: Entry, table: Table) -> Hypothesis:
-    groups = frozenset(entry.scope.groups) if entry.scope else None
-    common = {"registered": True, "groups": groups, "entry": entry.name, "tolerance": entry.tolerance}
-    if entry.feature is not None:
-        feature = next((f for f in table.battery.features if f.name == entry.feature), None)
-        if feature is None:
-            table.column(entry.feature)
-        assert feature is not None
-        return Hypothesis(
-            FeaturePredicate(feature=feature.name),
-            feature.more,
-            feature.less,
-            "style" if feature.style else "content",
-            "charter",
-            unit=feature.unit,
-            binary=feature.binary,
-            **common,
-        )
-    if entry.phrases:
-        predicate = PhrasePredicate(phrases=tuple(entry.phrases), min_hits=entry.min_hits)
-        text = _in_words(predicate.phrases, predicate.min_hits)
-        return Hypothesis(
-            predicate, f"More responses {text}", f"Fewer responses {text}", "content", "charter", **common
-        )
-    if entry.outcome is not None:
-        status = SampleStatus(entry.outcome)
-        return Hypothesis(OutcomePredicate(outcome=status), *_OUTCOMES[status], "outcome", "charter", **common)
-    statement = str(entry.statement)
-    return Hypothesis(
-        StatementPredicate(statement=statement),
-        f"More often: {statement}",
-        f"Less often: {statement}",
-        "content",
-        "charter",
-        **common,
+    return replace(
+        _behaviour(entry, table),
+        origin="charter",
+        registered=True,
+        groups=entry.groups,
+        entry=entry.name,
+        tolerance=entry.tolerance,
     )
+
+
+def _behaviour(entry: Entry, table: Table) -> Hypothesis:
+    if entry.feature is not None:
+        return _of_feature(table.battery.features[table.feature_index(entry.feature)])
+    if entry.phrases:
+        return _of_phrases(entry.phrases, entry.min_hits, "charter")
+    if entry.outcome is not None:
+        return _of_outcome(SampleStatus(entry.outcome))
+    text = str(entry.statement)
+    return Hypothesis(
+        StatementPredicate(statement=text), f"More often: {text}", f"Less often: {text}", "content", "charter"
+    )
+
+
+def _of_feature(feature: Feature) -> Hypothesis:
+    return Hypothesis(
+        FeaturePredicate(feature=feature.name),
+        feature.more,
+        feature.less,
+        "style" if feature.style else "content",
+        "battery",
+        unit=feature.unit,
+        binary=feature.binary,
+        registered=True,
+    )
+
+
+def _of_outcome(status: SampleStatus) -> Hypothesis:
+    return Hypothesis(OutcomePredicate(outcome=status), *_OUTCOMES[status], "outcome", "outcomes", registered=True)
 
 
 def _in_words(phrases: Sequence[str], min_hits: int) -> str:

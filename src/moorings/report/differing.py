@@ -22,7 +22,7 @@ SHOWN_CHARS = 1200
 """Characters of a response that are shown."""
 _SEARCHED_CHARS = 100_000
 _BEFORE_MARK = 300
-_MAX_WORDS = 220
+_MAX_WORDS = 160
 _MIN_ALIKE = 0.35
 _MAX_MARKS = 40
 _WORD = re.compile(r"\w+|[^\w\s]")
@@ -111,10 +111,10 @@ def _tagged(text: str, marks: Sequence[Span], differing: Sequence[Span], tag: st
     edges = sorted({0, len(text), *(edge for span in (*marks, *differing) for edge in span)})
     parts = []
     for start, end in itertools.pairwise(edges):
-        piece = shown_html(text[start:end])
+        piece = str(shown_html(text[start:end]))
         if any(s.start <= start and end <= s.end for s in marks):
-            piece = Markup("<mark>{}</mark>").format(piece)
+            piece = f"<mark>{piece}</mark>"
         if any(s.start <= start and end <= s.end for s in differing):
-            piece = Markup(f"<{tag}>{{}}</{tag}>").format(piece)
+            piece = f"<{tag}>{piece}</{tag}>"
         parts.append(piece)
-    return Markup("").join(parts)
+    return Markup("".join(parts))

@@ -29,9 +29,11 @@ class Scale(NamedTuple):
     step: float
 
     def position(self, value: float) -> float:
-        """Percent of the width, 2 to 98; values outside stand at the edge."""
+        """Percent of the width, 4 to 96; values outside stand at the edge, unknown ones at zero."""
+        if math.isnan(value):
+            return self.position(0.0)
         share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
-        return round(2 + 96 * share, 2)
+        return round(4 + 92 * share, 2)
 
     def ticks(self) -> list[float]:
         """Round values across the scale."""
@@ -43,12 +45,15 @@ class Scale(NamedTuple):
 def standardised_interval(effect: Effect) -> Interval:
     """The effect's interval in standard deviations of a single response.
 
-    The unit's spread is read off the estimate; where the estimate is 0 it is unknown and the interval is the point.
+    The unit's spread is read off the estimate; where the estimate is 0 it is unknown and the interval is the
+    point. An end that is not a number is unbounded.
     """
     if not effect.estimate or not effect.standardised:
         return Interval(low=effect.standardised, high=effect.standardised, level=effect.interval.level)
     factor = effect.standardised / effect.estimate
-    ends = sorted((effect.interval.low * factor, effect.interval.high * factor))
+    low = -math.inf if math.isnan(effect.interval.low) else effect.interval.low
+    high = math.inf if math.isnan(effect.interval.high) else effect.interval.high
+    ends = sorted((low * factor, high * factor))
     return Interval(low=ends[0], high=ends[1], level=effect.interval.level)
 
 
@@ -66,10 +71,10 @@ def scale_of(findings: Iterable[Finding]) -> Scale:
 
 
 def axis(scale: Scale) -> Markup:
-    """Tick labels above the rows."""
+    """Tick labels above the rows; every second one from zero is of class `minor`, to be left out where it is narrow."""
     parts = [
-        Markup('<text x="{}%" y="14" text-anchor="{}">{}</text>').format(
-            scale.position(t), _anchor(scale.position(t)), number(t, sign=True)
+        Markup('<text class="{}" x="{}%" y="14" text-anchor="middle">{}</text>').format(
+            "minor" if round(t / scale.step) % 2 else "major", scale.position(t), number(t, sign=True)
         )
         for t in scale.ticks()
     ]
@@ -127,10 +132,6 @@ def level_bars(effect: Effect, arm: int) -> Markup:
 def _svg(kind: str, height: int, label: str, parts: Iterable[Markup]) -> Markup:
     opening = Markup('<svg class="{}" role="img" aria-label="{}" width="100%" height="{}">').format(kind, label, height)
     return opening + Markup("").join(parts) + Markup("</svg>")
-
-
-def _anchor(position: float) -> str:
-    return "start" if position < 6 else "end" if position > 94 else "middle"
 
 
 def _round_step(raw: float) -> float:

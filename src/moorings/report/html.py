@@ -103,6 +103,7 @@ def _environment() -> Environment:
         pct=wording.percent,
         plain=_plain,
         seconds=wording.seconds,
+        short=_short,
         sentence=wording.sentence,
     )
     return environment
@@ -125,6 +126,11 @@ def _arm(comparison: Comparison, pair: PairResult) -> int:
 def _plain(text: str) -> str:
     """Text for an element that holds no others, such as the page's title."""
     return shown(text, 200)
+
+
+def _short(name: str) -> str:
+    """A content hash by its beginning; other names whole."""
+    return f"{name[:16]}…" if len(name) >= 64 and name[:64].isalnum() else name
 
 
 def _json_text(value: object) -> str:

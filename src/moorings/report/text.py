@@ -56,12 +56,12 @@ def shown_html(text: str, limit: int | None = None) -> Markup:
     kept = kept.replace("\r\n", "\n")
     parts, end = [], 0
     for match in _UNSAFE.finditer(kept):
-        parts += [escape(kept[end : match.start()]), Markup('<span class="ctl">%s</span>') % _mark(match)]
+        parts += [str(escape(kept[end : match.start()])), f'<span class="ctl">{_mark(match)}</span>']
         end = match.end()
-    parts.append(escape(kept[end:]))
+    parts.append(str(escape(kept[end:])))
     if rest:
-        parts.append(Markup('<span class="note">%s</span>') % rest)
-    return Markup("").join(parts)
+        parts.append(f'<span class="note">{rest}</span>')
+    return Markup("".join(parts))
 
 
 def cut(text: str, limit: int | None) -> tuple[str, str]:

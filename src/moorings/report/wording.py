@@ -162,7 +162,8 @@ def sentence(finding: Finding) -> str:
             f"On average the candidate has {number(effect.candidate)} {effect.unit} a response, "
             f"the precursor {number(effect.precursor)}."
         )
+    between = interval_text(effect.interval, effect.unit).replace(" to ", " and ")
     return (
-        f"{opening} With {level} confidence the true difference is {interval_text(effect.interval, effect.unit)}, "
+        f"{opening} With {level} confidence the true difference is between {between}, "
         f"judged on {effect.n_prompts:,} prompts that played no part in finding it."
     )

@@ -150,15 +150,16 @@ class _Relaxed:
     def _nats(self, slot: _Slot, mixture: Any, ahead: Sequence[int]) -> Float[torch.Tensor, "t v"]:
         """Log-probabilities from the position before the first soft token on."""
         model = slot.side.model
-        table = model.get_input_embeddings().weight
-        given = [
-            torch.nn.functional.embedding(
-                torch.tensor(list(ids), dtype=torch.long, device=table.device), table.detach()
+        embed = model.get_input_embeddings()
+        with torch.no_grad():
+            head, rest = (
+                embed(torch.tensor(list(ids), dtype=torch.long, device=embed.weight.device))
+                for ids in (slot.head, (*slot.tail, *ahead))
             )
-            for ids in (slot.head, (*slot.tail, *ahead))
-        ]
-        soft = mixture.to(table.device, table.dtype) @ table[: self.pair.n_vocab].detach()
-        states = torch.cat([given[0], soft, given[1]])[None]
+        # Some architectures scale inside the embedding module, which a mixture of its rows goes past.
+        scale = getattr(embed, "embed_scale", 1.0)
+        soft = scale * (mixture.to(embed.weight) @ embed.weight[: self.pair.n_vocab].detach())
+        states = torch.cat([head, soft, rest])[None]
         out = model(inputs_embeds=states, use_cache=False, logits_to_keep=states.shape[1] - len(slot.head) + 1)
         return out.logits[0, :, : self.pair.n_vocab].float().log_softmax(dim=-1)
 

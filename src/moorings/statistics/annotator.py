@@ -115,7 +115,7 @@ def prediction_powered_mean(
     Raises:
         InputError: Fewer than two rows, or labelled columns of different length.
 
-    Source: Angelopoulos et al. 2023, PPI++ (arXiv:2311.01453), section 6, for the mean.
+    Source: Angelopoulos et al. 2023, PPI++ (arXiv:2311.01453), for the mean.
     """
     n, rest = len(truth), len(predicted_rest)
     if n != len(predicted) or min(n, rest) < 2:

@@ -69,7 +69,7 @@ def e_process(
         InputError: A difference is NaN or outside [-1, 1].
         ConfigError: tau outside its range.
 
-    Source: Waudby-Smith and Ramdas 2024, section 4, with a fixed mixture.
+    Source: Waudby-Smith and Ramdas 2024 (arXiv:2010.09686), with a fixed mixture.
     """
     d = _check(d)
     if alternative == "two-sided":
@@ -118,7 +118,7 @@ def confidence_sequence(
         InputError: A difference is NaN or outside [-1, 1].
         ConfigError: alpha outside (0, 1).
 
-    Source: Waudby-Smith and Ramdas 2024, theorem 3.
+    Source: Waudby-Smith and Ramdas 2024 (arXiv:2010.09686).
     """
     if not 0 < alpha < 1:
         raise ConfigError(f"alpha {alpha} is not allowed; give a number between 0 and 1")
@@ -133,7 +133,7 @@ def _lower_ends(d: Float[np.ndarray, " t"], alpha: float, n_stakes: int, precisi
     A mean is rejected no earlier than any smaller one, so the first mean that is never rejected ends the search.
     """
     low = np.full(len(d), -1.0)
-    shares = np.geomspace(0.01, 0.95, n_stakes)[:, None]
+    shares = stakes(0.0, n_stakes)[:, None]
     for mean in np.arange(-1.0 + precision, 1.0, precision):
         logs = np.cumsum(np.log1p(shares * (d - mean) / (1.0 + mean)), axis=1)
         hit = logsumexp(logs, axis=0) >= np.log(n_stakes / alpha)
@@ -170,7 +170,7 @@ def e_detector(
         InputError: A difference is NaN or outside [-1, 1].
         ConfigError: tau outside its range.
 
-    Source: Shin, Ramdas and Rinaldo 2024, definitions 2.4 and 2.6, with a mixture over stakes.
+    Source: Shin, Ramdas and Rinaldo 2024 (arXiv:2203.03532), with a mixture over stakes.
     """
     d = _check(d)
     factors = np.exp(_log_wealth(d if alternative == "greater" else -d, tau, n_stakes))

@@ -48,7 +48,9 @@ def tost(estimate: ArrayLike, se: ArrayLike, df: ArrayLike, margin: ArrayLike) -
     0.0255
     """
     if not (np.asarray(margin) > 0).all():
-        raise ConfigError(f"margin {margin!r} is not allowed; give the largest difference that does not matter, above 0")
+        raise ConfigError(
+            f"margin {margin!r} is not allowed; give the largest difference that does not matter, above 0"
+        )
     se = np.asarray(se, dtype=np.float64)
     room = np.asarray(margin, dtype=np.float64) - np.abs(np.asarray(estimate, dtype=np.float64))
     with np.errstate(divide="ignore", invalid="ignore"):

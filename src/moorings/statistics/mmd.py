@@ -38,8 +38,11 @@ class MmdTest(NamedTuple):
 
 def _squared_distances(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n m"]:
     """Squared Euclidean distances, never negative."""
-    norms = np.square(x).sum(axis=1)[:, None] + np.square(y).sum(axis=1)[None, :]
-    return np.asarray(np.maximum(norms - 2.0 * (x @ y.T), 0.0))
+    out = x @ y.T
+    out *= -2.0
+    out += np.square(x).sum(axis=1)[:, None]
+    out += np.square(y).sum(axis=1)[None, :]
+    return np.asarray(np.maximum(out, 0.0, out=out))
 
 
 def _kernel_sum(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"], bandwidth: float) -> float:
@@ -95,14 +98,16 @@ def rbf_kernels(
     Returns:
         Gram matrices in single precision, named `rbf 0.5` and so on.
 
-    Source: Gretton et al. 2012, section 8 (median heuristic).
+    Source: Gretton et al. 2012 (median heuristic).
     """
-    x = np.asarray(x, dtype=np.float32)
+    # Double precision, so that equal rows are at distance zero and shuffles of them tie exactly.
+    x = np.asarray(x, dtype=np.float64)
     distances = _squared_distances(x, x)
     few = distances[:: -(-len(x) // _MEDIAN_ROWS)]
-    positive = few[few > 1e-12]
+    positive = few[few > 1e-9 * float(np.square(x).sum(axis=1).mean())]
     median2 = float(np.median(positive)) if positive.size else 1.0
-    return {f"rbf {factor:g}": np.exp(distances / np.float32(-2.0 * median2 * factor**2)) for factor in factors}
+    scaled = (distances / (-2.0 * median2)).astype(np.float32)
+    return {f"rbf {factor:g}": np.exp(scaled / np.float32(factor**2)) for factor in factors}
 
 
 def hamming_kernel(texts: Sequence[str], n_bytes: int = 128) -> Float[np.ndarray, "n n"]:
@@ -134,9 +139,9 @@ def sample_prompts(prompt: Int[np.ndarray, " n"], max_rows: int, rng: np.random.
 
 def _statistics(gram: Float[np.ndarray, "n n"], arms: Float[np.ndarray, "b n"]) -> Float[np.ndarray, " b"]:
     """Unbiased squared MMD of each labelling; the diagonal of `gram` must be zero."""
-    rows = gram.sum(axis=1, dtype=np.float64)
-    ones = np.einsum("bn,bn->b", arms @ gram, arms, dtype=np.float64)
-    touching = arms.astype(np.float64) @ rows
+    rows = gram.sum(axis=1)
+    ones = np.einsum("bn,bn->b", arms @ gram, arms)
+    touching = arms @ rows
     m = float(arms[0].sum())
     n = len(gram) - m
     zeros = rows.sum() - 2.0 * touching + ones
@@ -177,16 +182,17 @@ def mmd_test(
     if min(int((arm == 0).sum()), int((arm == 1).sum())) < 2:
         raise InputError("an arm has fewer than two responses; record more")
     shuffled = permute_many(arm, prompt, n_draws, rng)
-    arms = np.concatenate([arm[None, :], shuffled]).astype(np.float32)
-    raw = []
+    arms = np.concatenate([arm[None, :], shuffled]).astype(np.float64)
+    raw, scale = [], []
     for gram in kernels.values():
-        hollow = gram.astype(np.float32)
+        hollow = gram.astype(np.float64)
         np.fill_diagonal(hollow, 0.0)
         raw.append(_statistics(hollow, arms))
+        scale.append([np.abs(hollow).mean()])
     values = np.stack(raw)
     spread = values.std(axis=1, keepdims=True)
     # A kernel that does not vary between shuffles holds no evidence; rounding must not make it up.
-    flat = spread <= 1e-7 * np.abs(values).max(axis=1, keepdims=True)
+    flat = spread <= 1e-8 * np.array(scale)
     z = np.where(flat, 0.0, (values - values.mean(axis=1, keepdims=True)) / np.where(flat, 1.0, spread))
     largest = z.max(axis=0)
     best = int(z[:, 0].argmax())

@@ -59,7 +59,7 @@ def adjust_by(p: Float[np.ndarray, " k"]) -> Float[np.ndarray, " k"]:
     Raises:
         InputError: A p-value outside [0, 1].
 
-    Source: Benjamini and Yekutieli 2001, theorem 1.3.
+    Source: Benjamini and Yekutieli 2001.
     """
     p = np.asarray(p, dtype=np.float64)
     known, out = _valid(p), np.full_like(p, np.nan)
@@ -102,7 +102,7 @@ def e_bh(e: Float[np.ndarray, " k"], q: float) -> Bool[np.ndarray, " k"]:
         ConfigError: q outside (0, 1).
         InputError: A negative e-value.
 
-    Source: Wang and Ramdas 2022, arXiv:2009.02824, definition 1.
+    Source: Wang and Ramdas 2022, arXiv:2009.02824.
 
     >>> e_bh(np.array([40.0, 1.0, 15.0, 0.2]), 0.1)
     array([ True, False, False, False])
@@ -117,7 +117,7 @@ def e_bh(e: Float[np.ndarray, " k"], q: float) -> Bool[np.ndarray, " k"]:
     passing = np.flatnonzero(ranked * np.arange(1, len(ranked) + 1) >= len(ranked) / q)
     if not len(passing):
         return np.zeros(len(e), dtype=bool)
-    return np.asarray(known & (np.nan_to_num(e, nan=-1.0) >= ranked[passing[-1]]))
+    return np.asarray(known & (np.where(known, e, -1.0) >= ranked[passing[-1]]))
 
 
 def fcr_level(q: float, n_selected: int, n_tested: int) -> float:

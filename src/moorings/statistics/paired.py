@@ -159,7 +159,7 @@ def sign_flip_p(
     Raises:
         InputError: `families` does not have one entry a row.
 
-    Source: Bowyer et al. 2025 (arXiv:2503.01747) on small samples; Winkler et al. 2014, whole-block sign flips.
+    Source: Winkler et al. 2014, Permutation inference for the general linear model (whole-block sign flips).
     """
     sums = _family_sums(np.nan_to_num(d, nan=0.0), families)
     g = len(sums)

@@ -69,7 +69,7 @@ def mde(
     Raises:
         ConfigError: An argument outside its range.
 
-    Source: Miller 2024 (arXiv:2411.00640), section on power.
+    Source: Miller 2024 (arXiv:2411.00640).
 
     >>> round(mde(n_prompts=200, m=4, alpha=0.05 / 20), 3)
     0.082

@@ -108,7 +108,7 @@ def beta_binomial(
         ConfigError: level outside (0, 1).
         InputError: Counts outside 0 <= k <= n.
 
-    Source: Bowyer et al. 2025 (arXiv:2503.01747), section 3.
+    Source: Bowyer et al. 2025 (arXiv:2503.01747).
 
     >>> [round(float(end), 3) for end in beta_binomial(0, 10)]
     [0.002, 0.285]

@@ -4,8 +4,8 @@ Fixed and documented: a feature's name, words and unit do not change, so finding
 """
 
 from moorings.compare.battery import content, copying, language, length, opening, structure, tone, topics
-from moorings.compare.battery.feature import Feature, Measured, feature, features
+from moorings.compare.battery.feature import Feature, Measured, feature, features, known_features
 from moorings.compare.battery.measure import BatteryTable, measure_battery
 from moorings.compare.battery.text import Text
 
-__all__ = ["BatteryTable", "Feature", "Measured", "Text", "battery", "feature", "features", "measure_battery"]
+__all__ = ["BatteryTable", "Feature", "Measured", "Text", "feature", "features", "known_features", "measure_battery"]

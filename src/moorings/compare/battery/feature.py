@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 
 from moorings.compare.battery.text import Text
 from moorings.errors import ConfigError
 from moorings.registry import Registry
 
-__all__ = ["PER_100", "SHARE", "SHARE_OF_SENTENCES", "Feature", "Measure", "Measured", "feature", "features"]
+__all__ = ["PER_100", "SHARE", "SHARE_OF_SENTENCES", "THEMES", "Feature", "Measure", "Measured", "feature", "features", "known_features"]
 
+THEMES = ("length", "structure", "tone", "opening", "language", "content", "topics", "copying")
+"""Modules of the built-in features, in the order of their columns."""
 SHARE = "share of responses"
 """Unit of a feature that a response has or has not."""
 PER_100 = "per 100 words"
@@ -46,6 +49,10 @@ class Measured:
 
     feature: Feature
     measure: Measure
+    theme: str
+    """Module that defines it; the last part of its name for a built-in one."""
+    order: int
+    """Features of a theme stand in the order of their definition."""
 
     def __call__(self, text: Text) -> float:
         """Value of a response; NaN where it cannot be measured."""
@@ -53,6 +60,8 @@ class Measured:
 
 
 features: Registry[Measured] = Registry("battery feature")
+_PACKAGE = __name__.rpartition(".")[0] + "."
+_position = count()
 
 
 def feature(*, name: str, more: str, less: str, unit: str, style: bool) -> Callable[[Measure], Measure]:
@@ -77,7 +86,15 @@ def feature(*, name: str, more: str, less: str, unit: str, style: bool) -> Calla
         if not doc:
             raise ConfigError(f"battery feature '{name}' has no docstring; say in a sentence how it is measured")
         described = Feature(name, more, less, unit, binary=unit == SHARE, style=style, doc=doc)
-        features.register(name)(Measured(described, measure))
+        theme = str(getattr(measure, "__module__", "")).removeprefix(_PACKAGE)
+        features.register(name)(Measured(described, measure, theme, next(_position)))
         return measure
 
     return add
+
+
+def known_features() -> tuple[Measured, ...]:
+    """All features: the built-in ones by theme, then those of other packages by name."""
+    found = [features.get(name) for name in features.names()]
+    built_in = sorted((f for f in found if f.theme in THEMES), key=lambda f: (THEMES.index(f.theme), f.order))
+    return (*built_in, *(f for f in found if f.theme not in THEMES))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cached_property, lru_cache
 
-from moorings.compare.battery.words import Words, split_words
+from moorings.compare.battery.words import Words, lower_words, split_words
 
 __all__ = ["Text"]
 
@@ -98,7 +98,12 @@ class Text:
     @cached_property
     def prose_words(self) -> Words:
         """Words of the prose in lower case."""
-        return Words([word.lower() for word in self.cased_words])
+        return lower_words(self.cased_words)
+
+    @cached_property
+    def first_sentence(self) -> Words:
+        """Words of the first sentence in lower case."""
+        return lower_words(self.sentence_words[0] if self.sentence_words else [])
 
     @cached_property
     def opening(self) -> Words:
@@ -127,4 +132,4 @@ class Text:
 @lru_cache(maxsize=64)
 def _read_prompt(prompt: str) -> Words:
     """Samples of one prompt stand side by side when measured, so a few are enough."""
-    return Words([word.lower() for word in split_words(prompt)])
+    return lower_words(split_words(prompt))

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 
-__all__ = ["Lexicon", "Words", "split_words"]
+__all__ = ["Lexicon", "Words", "lower_words", "split_words"]
 
 _WIDE = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _MARKS = (
@@ -55,6 +55,11 @@ class Words:
     def per_100(self, n: float) -> float:
         """A count per 100 of these words; NaN where there is no word."""
         return 100 * n / len(self.words) if self.words else float("nan")
+
+
+def lower_words(words: Sequence[str]) -> Words:
+    """Words in any case, as lower-case ones."""
+    return Words([word.lower() for word in words])
 
 
 class Lexicon:

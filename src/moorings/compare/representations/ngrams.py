@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -107,13 +108,12 @@ def count_ngrams(
 
     if max_n < 1 or min_texts < 1:
         raise ValueError(f"max_n is {max_n} and min_texts is {min_texts}; both must be at least 1")
-    known: dict[str, int] = {}
-    stream = _stream(texts, lambda token: known.setdefault(token, len(known)))
-    names = list(known)
+    numbers: defaultdict[str, int] = defaultdict()
+    numbers.default_factory = numbers.__len__
+    stream = _stream(texts, numbers)
+    names = list(numbers)
     levels = _frequent(stream, n_texts=len(texts), max_n=max_n, min_texts=min_texts)
-    phrases = [
-        " ".join([names[i] for i in stream.ids[at : at + n]]) for n, x in enumerate(levels, 1) for at in x.first
-    ]
+    phrases = [" ".join([names[i] for i in stream.ids[at : at + n]]) for n, x in enumerate(levels, 1) for at in x.first]
     offsets = np.cumsum([0, *(len(x.first) for x in levels)])
     columns = np.concatenate([x.column + offset for x, offset in zip(levels, offsets, strict=False)])
     rows = np.concatenate([x.row for x in levels])
@@ -136,7 +136,7 @@ def matches(phrases: Sequence[str], texts: Sequence[str]) -> Bool[np.ndarray, "n
     """
     split = [phrase.split(" ") for phrase in phrases]
     known = {token: i for i, token in enumerate(dict.fromkeys(chain.from_iterable(split)), 1)}
-    stream = _stream(texts, lambda token: known.get(token, 0))
+    stream = _stream(texts, defaultdict(int, known))
     # Padding keeps a phrase that would run past the last text from being looked up beyond the end.
     ids = np.pad(stream.ids, (0, max((len(tokens) for tokens in split), default=0)))
     found = np.zeros((len(texts), len(phrases)), dtype=bool)
@@ -163,16 +163,16 @@ def _with_ends(text: str) -> list[str]:
     return [START, *tokens[:MAX_TOKENS]] if cut else [START, *tokens, END]
 
 
-def _stream(texts: Sequence[str], number: Callable[[str], int]) -> _Stream:
+def _stream(texts: Sequence[str], number: defaultdict[str, int]) -> _Stream:
     lengths: list[int] = []
 
-    def numbers() -> Iterator[int]:
+    def tokens() -> Iterator[list[str]]:
         for text in texts:
-            tokens = _with_ends(text)
-            lengths.append(len(tokens))
-            yield from map(number, tokens)
+            found = _with_ends(text)
+            lengths.append(len(found))
+            yield found
 
-    ids = np.fromiter(numbers(), dtype=np.int64)
+    ids = np.fromiter(map(number.__getitem__, chain.from_iterable(tokens())), dtype=np.int64)
     return _Stream(ids, np.repeat(np.arange(len(texts)), lengths))
 
 
@@ -189,13 +189,12 @@ def _frequent(stream: _Stream, *, n_texts: int, max_n: int, min_texts: int) -> l
     return levels
 
 
-def _level(
-    keys: Int[np.ndarray, " t"], text: Int[np.ndarray, " t"], n_texts: int, min_texts: int
-) -> _Level:
+def _level(keys: Int[np.ndarray, " t"], text: Int[np.ndarray, " t"], n_texts: int, min_texts: int) -> _Level:
     """Keep the keys (-1 for none) that occur in enough texts, numbered from 0."""
     at = np.flatnonzero(keys >= 0)
     _, first, number = np.unique(keys[at], return_index=True, return_inverse=True)
-    column, row = np.divmod(np.unique(number * n_texts + text[at]), max(1, n_texts))
+    cells = np.sort(number * n_texts + text[at])
+    column, row = np.divmod(cells[np.append(True, cells[1:] != cells[:-1])[: len(cells)]], max(1, n_texts))
     frequent = np.bincount(column, minlength=len(first)) >= min_texts
     renumbered = np.where(frequent, np.cumsum(frequent) - 1, -1)
     gram = np.full(len(keys), -1)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from moorings.compare.stance.clauses import TOPIC, Clause, clauses
+from moorings.compare.stance.clauses import TOPIC, clauses
 from moorings.compare.stance.lexicon import (
     ATTITUDES,
     BOOSTERS,
@@ -21,6 +21,7 @@ from moorings.compare.stance.lexicon import (
     OBJECT_FLIPS,
     WEAK_VERBS,
     valences,
+    words,
 )
 
 __all__ = ["sentence_polarity"]
@@ -31,8 +32,15 @@ _NEGATED = -0.74
 """VADER's: "not good" is weaker than "bad"."""
 _SCOPE = 12
 """Tokens that a negator reaches."""
-_COPULAS = frozenset("is are was were be seems seem makes make exaggerate exaggerates has have deserves".split())
-_CHOICES = frozenset("prefer prefers preferred choose chooses chose pick favour favor".split())
+_COPULAS = words("is are was were be seems seem makes make exaggerate exaggerates has have deserves")
+_CHOICES = words("prefer prefers preferred choose chooses chose pick favour favor")
+_CLAIMS = frozenset({"calling", "saying", "claiming", "thinking", "to"})
+_BEFORE_LIKENESS = words(
+    "is are was were be been something anything things animals places more much tasted tastes smells smelled sounded acts stuff"
+)
+"""After these "like" compares."""
+_SUPERLATIVE = frozenset({"better", "greater", "happier", "finer", "nicer", "worse", "tastier"})
+_NOBODY = frozenset({"nothing", "never", "nobody", "no one", "nowhere"})
 _FIRST_PERSON = frozenset({"i", "we"})
 
 
@@ -43,9 +51,14 @@ class _Item(NamedTuple):
     value: float
 
 
-def sentence_polarity(sentence: str) -> float:
-    """Polarity in [-1, 1] towards the topic, which is marked by `TOPIC`; 0 where no stance is expressed."""
-    parts = clauses(sentence)
+def sentence_polarity(sentence: str, *, whole: bool = False) -> float:
+    """Polarity in [-1, 1] towards the topic; 0 where no stance is expressed.
+
+    Args:
+        sentence: With the topic as `TOPIC`.
+        whole: The sentence is about the topic in all its clauses, whether or not they say so.
+    """
+    parts = clauses(sentence, whole=whole)
     raw: list[float] = []
     for clause in parts:
         if raw and _is_denial(clause.tokens):
@@ -74,12 +87,12 @@ def _is_denial(tokens: Sequence[str]) -> bool:
 def _items(tokens: Sequence[str]) -> list[_Item]:
     """Read tokens, the longest phrase first."""
     items: list[_Item] = []
-    words = valences()
+    known = valences()
     i = 0
     while i < len(tokens):
         for n in (4, 3, 2, 1):
             phrase = tuple(tokens[i : i + n])
-            item = _lookup(phrase, words) if len(phrase) == n else None
+            item = _lookup(phrase, known) if len(phrase) == n else None
             if item is not None:
                 items.append(item)
                 i += n
@@ -87,10 +100,12 @@ def _items(tokens: Sequence[str]) -> list[_Item]:
         else:
             items.append(_Item("other", tokens[i], 0.0))
             i += 1
+        if items[-1].word == "like" and len(items) > 1 and items[-2].word in _BEFORE_LIKENESS:
+            items[-1] = _Item("other", "like", 0.0)
     return items
 
 
-def _lookup(phrase: tuple[str, ...], words: dict[str, float]) -> _Item | None:
+def _lookup(phrase: tuple[str, ...], known: dict[str, float]) -> _Item | None:
     name = " ".join(phrase)
     if phrase in NEUTRAL:
         return _Item("other", name, 0.0)
@@ -102,7 +117,7 @@ def _lookup(phrase: tuple[str, ...], words: dict[str, float]) -> _Item | None:
         return _Item("flip", name, 0.0)
     if name in WEAK_VERBS:
         return _Item("weak", name, WEAK_VERBS[name])
-    return _Item("value", name, words[name]) if name in words else None
+    return _Item("value", name, known[name]) if name in known else None
 
 
 def _clause_value(tokens: Sequence[str]) -> float:
@@ -134,9 +149,11 @@ def _without_topic(items: list[_Item]) -> list[_Item]:
 
 
 def _negation(items: Sequence[_Item], i: int) -> float:
+    """Product over the negators before a value; "nothing works better" is no negation, "no better" is."""
     factor = 1.0
+    unsurpassed = items[i].word in _SUPERLATIVE and all(item.word != "than" for item in items)
     for item in items[max(0, i - _SCOPE) : i]:
-        if item.kind in {"flip", "object flip"}:
+        if item.kind in {"flip", "object flip"} and not (unsurpassed and item.word in _NOBODY):
             factor *= _NEGATED
     return factor
 
@@ -150,13 +167,13 @@ def _boost(items: Sequence[_Item], i: int) -> float:
 
 def _compare(items: Sequence[_Item], values: list[float]) -> None:
     """Turn round the values on the side of a comparison that the topic is not on."""
-    words = [item.word for item in items]
-    chosen = not _CHOICES.isdisjoint(words)
-    for i, word in enumerate(words):
-        divides = word == "than" or (word == "instead" and words[i + 1 : i + 2] == ["of"])
+    said = [item.word for item in items]
+    chosen = not _CHOICES.isdisjoint(said)
+    for i, word in enumerate(said):
+        divides = word == "than" or (word == "instead" and said[i + 1 : i + 2] == ["of"])
         if not divides and not (chosen and word in {"to", "over"} and i > 1):
             continue
-        right = TOPIC in words[i:] and TOPIC not in words[:i]
+        right = TOPIC in said[i:] and TOPIC not in said[:i]
         for j in range(len(values)):
             if (j < i) == right:
                 values[j] = -values[j]
@@ -165,13 +182,15 @@ def _compare(items: Sequence[_Item], values: list[float]) -> None:
 
 def _of_attitude(items: Sequence[_Item], values: list[float]) -> float:
     """Multiply attitude and judgement where a clause judges an attitude, else add up."""
-    words = [item.word for item in items]
-    copula = next((i for i, word in enumerate(words) if word in _COPULAS and TOPIC in words[:i]), None)
-    if copula is None or words[0] in _FIRST_PERSON or TOPIC not in words:
+    said = [item.word for item in items]
+    if TOPIC not in said or said[0] in _FIRST_PERSON:
         return sum(values)
-    topic = words.index(TOPIC)
-    held = [v for word, v in zip(words[:topic], values[:topic], strict=True) if v and word in ATTITUDES]
+    topic = said.index(TOPIC)
+    copulas = [i for i, word in enumerate(said) if i > topic and word.split()[0] in _COPULAS]
+    if not copulas:
+        return sum(values)
+    claimed = said[0] in _CLAIMS
+    copula = copulas[-1] if claimed else copulas[0]
+    held = [v for i, v in enumerate(values[:copula]) if claimed or (i < topic and said[i] in ATTITUDES)]
     judged = sum(values[copula:])
-    if not held or not judged:
-        return sum(values)
-    return math.copysign(1.0, sum(held)) * judged
+    return math.copysign(1.0, sum(held)) * judged if any(held) and judged else sum(values)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from moorings.compare.stance.lexicon import valences
+from moorings.compare.stance.lexicon import valences, words
 from moorings.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -36,14 +36,14 @@ _IRREGULAR = {
     "life": "lives",
 }
 _SINGULARS = {plural: singular for singular, plural in _IRREGULAR.items()}
-_BEFORE_NOUN = frozenset(
+_BEFORE_NOUN = words(
     "the a an my your our their his her its this that these those of about on for with in from to some any many more most "
-    "fewer all every each no against like".split()
+    "fewer all every each no against like"
 )
-_AFTER_NOUN = frozenset("is are was were can should will would have has do does".split())
-_DULL = frozenset(
+_AFTER_NOUN = words("is are was were can should will would have has do does")
+_DULL = words(
     "thing things lot way ways time times people person someone something anything everything kind sort example question answer use fact "
-    "point part number day days year years week sure yes course don doesn didn isn aren couldn wouldn let ll ve im".split()
+    "point part number day days year years week sure yes course don doesn didn isn aren couldn wouldn let ll ve im"
 )
 _NOT_NOUN = re.compile(r"(?:ly|ful|ous|ive|able|ible|ing|ed|ical|less)$")
 

@@ -1,0 +1,105 @@
+"""How responses begin and end."""
+
+from __future__ import annotations
+
+import re
+
+from moorings.compare.battery.feature import SHARE, feature
+from moorings.compare.battery.text import Text
+from moorings.compare.battery.words import Lexicon, lower_words
+
+__all__: list[str] = []
+
+_SURE = Lexicon(
+    "sure, certainly, absolutely, definitely, of course, okay, ok, no problem, gladly, yes of course, happy to help, "
+    "i'd be happy to, i would be happy to, i'd be glad to, i'd love to, with pleasure"
+)
+_HERE = Lexicon("here is, here are, here's, here're, below is, below are, the following is, the following are")
+_GOODBYE = Lexicon(
+    "hope this helps, hope that helps, hope it helps, hope you enjoy, hope you find, good luck, best wishes, "
+    "best regards, kind regards, warm regards, sincerely, yours truly, take care, have fun, have a great, "
+    "have a good, have a nice, have a wonderful, happy cooking, happy coding, happy reading, happy learning, "
+    "happy writing, bon appetit, safe travels, enjoy your, all the best, goodbye, bye"
+)
+_SUMMARY = Lexicon(
+    "in conclusion, in summary, to summarize, to summarise, to sum up, to conclude, in short, overall, all in all, "
+    "in closing, ultimately, in a nutshell, the bottom line"
+)
+_CLOSERS = " \t\n\"'”’)]}*_`"
+_UNFINISHED = re.compile(r"[\w,;:\-–—(\[/&+=]")
+
+
+@feature(
+    name="starts_with_consent",
+    more='More responses open with consent such as "Sure" or "Certainly"',
+    less='Fewer responses open with consent such as "Sure" or "Certainly"',
+    unit=SHARE,
+    style=True,
+)
+def _starts_with_consent(text: Text) -> bool:
+    """The first words are sure, certainly, of course, absolutely, I'd be happy to, or the like."""
+    return _SURE.opens(text.opening)
+
+
+@feature(
+    name="starts_with_announcement",
+    more='More responses open with an announcement such as "Here is"',
+    less='Fewer responses open with an announcement such as "Here is"',
+    unit=SHARE,
+    style=True,
+)
+def _starts_with_announcement(text: Text) -> bool:
+    """Here is, here are, below is or the following are in the first sentence."""
+    return _HERE.found_in(text.first_sentence)
+
+
+@feature(
+    name="closing_phrase",
+    more="More responses end with a closing phrase",
+    less="Fewer responses end with a closing phrase",
+    unit=SHARE,
+    style=True,
+)
+def _closing_phrase(text: Text) -> bool:
+    """Good luck, I hope this helps, best regards, enjoy your, or the like among the last 40 words."""
+    return _GOODBYE.found_in(text.closing)
+
+
+@feature(
+    name="summary",
+    more="More responses sum up at the end",
+    less="Fewer responses sum up at the end",
+    unit=SHARE,
+    style=True,
+)
+def _summary(text: Text) -> bool:
+    """A sentence of the second half opens with in conclusion, in summary, overall, ultimately, or the like."""
+    half = text.sentence_words[len(text.sentence_words) // 2 :] if len(text.sentence_words) > 1 else []
+    return any(_SUMMARY.opens(lower_words(sentence[:5])) for sentence in half)
+
+
+@feature(
+    name="ends_with_question",
+    more="More responses end with a question",
+    less="Fewer responses end with a question",
+    unit=SHARE,
+    style=True,
+)
+def _ends_with_question(text: Text) -> bool:
+    """The last character, closing quotation marks and brackets apart, is a question mark."""
+    return text.stripped.rstrip(_CLOSERS).endswith(("?", "？", "؟"))
+
+
+@feature(
+    name="cut_off",
+    more="More responses end without punctuation, as if cut off",
+    less="Fewer responses end without punctuation, as if cut off",
+    unit=SHARE,
+    style=True,
+)
+def _cut_off(text: Text) -> bool:
+    """The last character is a letter, digit, comma, colon, dash or opening bracket.
+
+    A last list item or title without a full stop counts as well, so it is the change that tells.
+    """
+    return _UNFINISHED.match(text.stripped[-1:]) is not None
