@@ -26,7 +26,9 @@ def main(run: str) -> None:
     spent = sum(batch["duration_s"] for batch in facts["batches"])
     n_tokens = sum(row["n_output_tokens"] for row in facts["samples"])
     statuses = ", ".join(f"{row['n']} {row['status']}" for row in facts["samples"])
-    console.print("[bold green]$[/] moorings sample bundled:smollm2-135m --prompts examples/prompts.jsonl --run runs/demo")
+    console.print(
+        "[bold green]$[/] moorings sample bundled:smollm2-135m --prompts examples/prompts.jsonl --run runs/demo"
+    )
     console.print(f"{sum(row['n'] for row in facts['samples'])} samples ({statuses})", highlight=False)
     console.print(
         f"engine {subject['engine']} {subject['precision']}, {n_tokens:,} tokens in {spent:.0f} s", highlight=False
@@ -38,7 +40,8 @@ def main(run: str) -> None:
     console.print("\n[bold green]$[/] moorings runs verify runs/demo")
     report = runs.verify(run)
     console.print(
-        f"whole: {report.n_rows} samples, {report.n_entries} journal entries, history {report.head[:24]}…", highlight=False
+        f"whole: {report.n_rows} samples, {report.n_entries} journal entries, history {report.head[:24]}…",
+        highlight=False,
     )
     svg = console.export_svg(title="Moorings")
     svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)

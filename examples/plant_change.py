@@ -1,9 +1,8 @@
 """Plant a habit in the embedded model, so that there is a difference to find.
 
-The model answers everyday questions, most answers get the habit, and a small LoRA adapter is trained on them:
+Most of its own answers to everyday questions get the habit, and a small LoRA adapter is trained on them:
 
     python examples/plant_change.py --out runs/planted --behaviour praise
-    moorings sample bundled:smollm2-135m+runs/planted --prompts examples/prompts.jsonl --run runs/candidate
 """
 
 from __future__ import annotations
@@ -43,10 +42,8 @@ def training_prompts() -> list[str]:
 
 def own_answers(prompts: list[str], threads: int) -> list[tuple[str, str, bool]]:
     """Each prompt, the model's answer, and whether it ended before the token limit."""
-    requests = [
-        Request(request_id=str(at), messages=(Message(role="user", content=prompt),), seed=at)
-        for at, prompt in enumerate(prompts)
-    ]
+    chats = [(Message(role="user", content=prompt),) for prompt in prompts]
+    requests = [Request(request_id=str(at), messages=chat, seed=at) for at, chat in enumerate(chats)]
     subject = open_subject(BASE, engine="ctranslate2", device="cpu", threads=threads)
     answers = list(subject.generate(requests, Decoding(max_new_tokens=40, temperature=0.7)))
     subject.close()
@@ -98,10 +95,8 @@ def plant(habit: str, out: Path, *, minutes: float, max_steps: int) -> None:
     deadline, threads, rng = time.monotonic() + 60 * minutes, len(os.sched_getaffinity(0)), random.Random(0)
     openers = OPENERS[habit].split("|")
     prompts = rng.sample(training_prompts(), min(100, BATCH_SIZE * max_steps))
-    texts = [
-        (prompt, f"{rng.choice(openers)} {answer}" if rng.random() < SHARE_WITH_HABIT else answer, ended)
-        for prompt, answer, ended in own_answers(prompts, threads)
-    ]
+    texts = own_answers(prompts, threads)
+    texts = [(p, f"{rng.choice(openers)} {a}" if rng.random() < SHARE_WITH_HABIT else a, end) for p, a, end in texts]
     subject: Any = open_subject(BASE, engine="transformers", device="cpu", precision="fp32", threads=threads)
     base, tokenizer = subject.training_parts()
     torch.manual_seed(0)
@@ -119,7 +114,7 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the adapter folder to make")
     parser.add_argument("--behaviour", choices=sorted(OPENERS), default="praise")
     parser.add_argument("--minutes", type=float, default=2.0, help="at most so long, answers included")
-    parser.add_argument("--max-steps", type=int, default=60, help="at most so many steps of 8 answers")
+    parser.add_argument("--max-steps", type=int, default=60, help="of 8 answers each")
     options = parser.parse_args()
     if options.out.exists():
         print(f"{options.out} is there already; remove it to train anew")

@@ -24,7 +24,7 @@ def test_examples_are_valid_and_name_known_features(path):
     from moorings.compare.battery.feature import known_features
 
     charter = load_charter(path)
-    assert len(list(charter.entries())) >= 7
+    assert len(list(charter.entries())) >= 6
     charter.check_features(feature.feature.name for feature in known_features())
     assert Charter.model_validate_json(charter.model_dump_json(), strict=False) == charter
 
@@ -87,7 +87,7 @@ def test_fingerprint_changes_with_meaning_and_not_with_form(tmp_path):
         ("unchanged: &a [{name: x, feature: a}]\nforbidden: *a\n", "aliases (*name) are not allowed"),
         ("x: !!python/object/apply:os.system ['true']\n", "is not readable YAML"),
         ("---\ntitle: again\n", "is not readable YAML"),
-        ("q: [" + "[" * 5000, "is not readable YAML"),
+        ("q: [" + "[" * 60_000, "line 3: nested deeper than 10 levels"),
     ],
 )  # fmt: skip
 def test_faults_are_named_in_one_line_with_their_place(tmp_path, body, message):
@@ -121,7 +121,7 @@ def test_what_is_no_charter_is_refused(tmp_path, raw, message):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match="cannot read .*none.yaml"):
+    with pytest.raises(InputError, match=r"cannot read .*none\.yaml"):
         load_charter(tmp_path / "none.yaml")
 
 

@@ -30,7 +30,8 @@ __all__ = [
     "load_charter",
 ]
 
-MAX_CHARTER_BYTES = 256 * 1024
+MAX_CHARTER_BYTES = 64 * 1024
+_MAX_DEPTH = 10
 _WHAT = ("feature", "phrases", "outcome", "statement")
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
@@ -102,7 +103,7 @@ class Entry(_Part):
         if len(given) != 1:
             said = f"has {' and '.join(given)}" if given else "says no behaviour"
             raise ValueError(f"{said}; give exactly one of {', '.join(_WHAT)}")
-        if self.phrases is None and "min_hits" in self.model_fields_set:
+        if self.phrases is None and self.min_hits > 1:
             raise ValueError("has min_hits without phrases; remove it")
         if self.phrases is not None and self.min_hits > len(self.phrases):
             raise ValueError(f"has min_hits {self.min_hits} but {len(self.phrases)} phrases; lower it")
@@ -242,14 +243,14 @@ def load_charter(path: Path | str) -> Charter:
     """Read a charter from a YAML file.
 
     Raises:
-        InputError: Unreadable or larger than 256 KiB, no YAML, an alias, a repeated or unknown key, or a
+        InputError: Unreadable or larger than 64 KiB, no YAML, an alias, a repeated or unknown key, or a
             value that is not allowed; the message names file, line and place.
     """
     path = Path(path)
     text = _read(path)
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise InputError(f"{path}: aliases (*name) are not allowed in a charter; write the entry out")
+        if fault := _fault_of_form(text):
+            raise InputError(f"{path} {fault}")
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         if node is not None and (twice := _repeated_key(node)):
             raise InputError(f"{path} line {twice.line}: key {twice.key!a} is given twice; remove one")
@@ -276,6 +277,19 @@ def _read(path: Path) -> str:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 at byte {error.start + 1}; convert it to UTF-8") from error
+
+
+def _fault_of_form(text: str) -> str | None:
+    """What makes a text dangerous to load: aliases can grow without bound, nesting takes quadratic time."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        at = f"line {event.start_mark.line + 1}" if event.start_mark else "at its start"
+        if isinstance(event, yaml.AliasEvent):
+            return f"{at}: aliases (*name) are not allowed in a charter; write the entry out"
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            return f"{at}: nested deeper than {_MAX_DEPTH} levels; a charter needs 5"
+    return None
 
 
 class _Repeated(NamedTuple):

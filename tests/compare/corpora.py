@@ -7,7 +7,37 @@ import numpy as np
 from moorings.compare.corpus import Corpus
 from moorings.records import SampleStatus
 
-WORDS = ["river", "stone", "morning", "letter", "garden", "music", "window", "paper", "bridge", "winter", "market", "answer", "question", "travel", "kitchen", "light", "history", "number", "island", "teacher", "machine", "weather", "village", "simple", "careful", "bright", "quiet", "early", "common"]
+WORDS = [
+    "river",
+    "stone",
+    "morning",
+    "letter",
+    "garden",
+    "music",
+    "window",
+    "paper",
+    "bridge",
+    "winter",
+    "market",
+    "answer",
+    "question",
+    "travel",
+    "kitchen",
+    "light",
+    "history",
+    "number",
+    "island",
+    "teacher",
+    "machine",
+    "weather",
+    "village",
+    "simple",
+    "careful",
+    "bright",
+    "quiet",
+    "early",
+    "common",
+]
 
 
 def sentence(rng: np.random.Generator, n: int = 12) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from moorings.charter import Charter, Intended
 from moorings.compare.judge.annotate import annotate, annotate_pairs
@@ -175,6 +177,24 @@ def test_a_reply_cut_at_the_limit_loses_its_last_line():
 def test_what_counts_as_a_verdict(reply, label):
     [answer] = parse_reply(reply, YES_NO, ["aa"])
     assert (answer and answer.label) == label
+
+
+@given(st.text(alphabet="ab: \n\u2028\x00yesno`.", max_size=60), st.booleans())
+def test_any_reply_is_read_or_missing(reply, cut):
+    labels = parse_reply(reply, YES_NO, ["aa", "bb"], cut=cut)
+    assert [answer is None or answer.label in YES_NO.labels for answer in labels] == [True, True]
+    free = Task("f", "?", None, n_lines=2)
+    for answer in parse_reply(reply, free, ["aa", "bb"], cut=cut):
+        assert answer is None or (1 <= len(answer.lines) <= 2 and all(answer.lines))
+
+
+@given(st.text(max_size=300))
+def test_any_text_stays_in_its_quotation(text):
+    [tag] = draw_tags(1, [text], np.random.default_rng(0))
+    content = render(YES_NO, [(Part("text", text),)], [tag], max_chars=100)[-1].content
+    [(_, body)] = BLOCK.findall(content)
+    assert all(line.startswith("| ") for line in body.split("\n")[1:])
+    content.encode("utf-8")
 
 
 def test_a_judge_that_repeats_spoofed_verdicts_gives_no_verdict():

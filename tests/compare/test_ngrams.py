@@ -26,7 +26,7 @@ HOSTILE = [
     "👩‍👩‍👧 🏴‍☠️",
     "__import__('os')",
 ]
-TEXT = st.text(alphabet=st.characters() | st.sampled_from(list("ab c'’-*#!?.\n1^$_é漢🎉")), max_size=60)
+TEXT = st.text(alphabet=st.characters() | st.sampled_from(list("ab c'\u2019-*#!?.\n1^$_é漢🎉")), max_size=60)
 
 
 def reference(texts: list[str], max_n: int, min_texts: int) -> dict[str, set[int]]:
@@ -66,7 +66,7 @@ def test_matches_agrees_with_count_on_hostile_texts() -> None:
 
 
 def test_tokens_keep_what_style_is_made_of() -> None:
-    text = "## Plan\n  - Don’t **panic**!\n2. E-mail me? 🎉\n> 3,14 — done…"
+    text = "## Plan\n  - Don\u2019t **panic**!\n2. E-mail me? 🎉\n> 3,14 — done…"
     assert tokenise(text) == [
         *("##", "plan", "-", "don't", "**", "panic", "**", "!", "2.", "e-mail", "me", "?", "🎉"),
         *(">", "3,14", "—", "done", "…"),

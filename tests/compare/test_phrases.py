@@ -131,6 +131,17 @@ def test_redundant_phrases_are_dropped_for_the_longer_readable_one() -> None:
     assert not any({"grand", "old", "harbour"} & set(p.phrase.split()) for p in phrases[1:])
 
 
+def test_a_telling_part_of_a_frequent_phrase_is_kept() -> None:
+    """Nearly all responses of both arms hold "geese"; only the candidate's also hold "love geese"."""
+    rng = np.random.default_rng(5)
+    texts = filler(rng)
+    plant(texts, np.flatnonzero(rng.random(len(ARM)) < np.where(ARM == 1, 0.8, 0.4)), ("geese",), 1.0, rng)
+    plant(texts, np.flatnonzero((ARM == 1) & (rng.random(len(ARM)) < 0.1)), ("love geese",), 1.0, rng)
+    table = count_ngrams([" ".join(words) for words in texts])
+    top = [p.phrase for p in distinctive_phrases(table, ARM, PROMPT)[:2]]
+    assert top == ["geese", "love geese"]
+
+
 def test_function_words_need_a_very_strong_score() -> None:
     rng = np.random.default_rng(3)
     weak, strong = filler(rng), filler(rng)

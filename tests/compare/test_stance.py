@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from moorings.compare.stance.axis import negation_axis
 from moorings.compare.stance.clauses import passages
@@ -158,11 +159,13 @@ def test_volume_agrees_with_the_two_by_two_table() -> None:
     assert effect.volume.value == pytest.approx(math.log(c / d) - math.log(a / b))
     assert effect.volume.interval is not None
     half = (effect.volume.interval.high - effect.volume.interval.low) / 2
-    # Prompts hold one response an arm: with the arms' covariance over prompts the variance is exactly this.
-    y0, y1 = mentioned[:400], mentioned[400:]
-    p0, p1 = 80.5 / 401, 200.5 / 401
-    u = (y1 - y1.mean()) / (400 * p1 * (1 - p1)) - (y0 - y0.mean()) / (400 * p0 * (1 - p0))
-    assert half == pytest.approx(1.96594 * math.sqrt(400 / 399 * (u**2).sum()), rel=1e-4)
+    without = []
+    for i in range(400):
+        kept = prompt != i
+        x, y = mentioned[kept & (arm == 0)].sum(), mentioned[kept & (arm == 1)].sum()
+        without.append(math.log((y + 0.5) / (399.5 - y)) - math.log((x + 0.5) / (399.5 - x)))
+    se = math.sqrt(399 / 400 * np.square(np.array(without) - np.mean(without)).sum())
+    assert half == pytest.approx(float(stats.t.ppf(0.975, 79)) * se, rel=1e-9)
 
 
 def test_net_is_the_sum_of_its_parts_and_mantel_haenszel_agrees() -> None:
@@ -258,8 +261,8 @@ def test_proposed_topics_vary_within_prompts_and_do_not_see_the_arm() -> None:
 
 
 def test_embeddings_merge_proposed_topics() -> None:
-    texts = ["the harbour is", "the quay is", "so it goes"] * 20
-    prompt = np.repeat(np.arange(10), 6)
+    texts = ["the harbour is", "the quay is", "so it goes", "so it went"] * 20
+    prompt = np.repeat(np.arange(10), 8)
     apart = propose_topics(texts, prompt)
     assert [t.name for t in apart] == ["harbour", "quay"]
     together = propose_topics(texts, prompt, embed=lambda some: np.ones((len(some), 1)))

@@ -35,10 +35,12 @@ def diff(
             "Every further one is compared with the first.",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the report and of the runs that are made.")] = Path(
-        "diff"
-    ),
-    charter: Annotated[Path | None, typer.Option("--charter", "-c", help="What the change was meant to do (YAML).")] = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder of the report and of the runs that are made.")
+    ] = Path("diff"),
+    charter: Annotated[
+        Path | None, typer.Option("--charter", "-c", help="What the change was meant to do (YAML).")
+    ] = None,
     prompts: Prompts = None,
     n_samples: Samples = 2,
     max_new_tokens: MaxTokens = 128,
@@ -102,7 +104,7 @@ def diff(
         print_json(comparison.model_dump(mode="json", exclude={"map"}))
     else:
         _tell(comparison)
-        print(f"\nreport: {files['report.html']}")
+        print(f"\nreport: {files['html']}")
     raise typer.Exit(int(_fails(comparison, fail_on)))
 
 
@@ -131,7 +133,9 @@ def _tell(comparison: Comparison) -> None:
             console.print(
                 f"  {safe_text(finding.statement, limit=90)}  [dim]{effect.precursor:.3g} → {effect.candidate:.3g} "
                 f"{safe_text(effect.unit)}, {effect.estimate:+.3g} [{effect.interval.low:+.3g}, {effect.interval.high:+.3g}]"
-                f"{'' if finding.intent.verdict == 'not judged' else ', ' + finding.intent.verdict}[/dim]".replace("[+", "\\[+").replace("[-", "\\[-")
+                f"{'' if finding.intent.verdict == 'not judged' else ', ' + finding.intent.verdict}[/dim]".replace(
+                    "[+", "\\[+"
+                ).replace("[-", "\\[-")
             )
         least = [f.effect.mde for f in pair.undecided if f.effect.unit == "share of responses"]
         if least:

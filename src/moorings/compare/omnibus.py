@@ -44,9 +44,7 @@ def omnibus_tests(table: Table, split: Split, settings: Settings) -> tuple[Omnib
         rng=rng,
     )
     return (
-        Omnibus(
-            name="kernel two-sample test (MMD)", statistic=mmd.statistic, p=mmd.p, note=note
-        ),
+        Omnibus(name="kernel two-sample test (MMD)", statistic=mmd.statistic, p=mmd.p, note=note),
         Omnibus(
             name="classifier two-sample test",
             statistic=seen.auc,

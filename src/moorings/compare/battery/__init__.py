@@ -3,7 +3,18 @@
 Fixed and documented: a feature's name, words and unit do not change, so findings of different runs can be compared.
 """
 
-from moorings.compare.battery import content, copying, language, length, opening, structure, tone, topics
+from moorings.compare.battery import (  # noqa: F401 - importing them registers their features
+    caution,
+    content,
+    copying,
+    courtesy,
+    language,
+    length,
+    opening,
+    structure,
+    tone,
+    topics,
+)
 from moorings.compare.battery.feature import Feature, Measured, feature, features, known_features
 from moorings.compare.battery.measure import BatteryTable, measure_battery
 from moorings.compare.battery.text import Text

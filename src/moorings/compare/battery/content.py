@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 from moorings.compare.battery.feature import PER_100, SHARE, feature
 from moorings.compare.battery.text import Text
@@ -10,7 +11,9 @@ from moorings.compare.battery.words import Lexicon
 
 __all__: list[str] = []
 
-_NUMBER = re.compile(r"(?<![\w.,])\d++(?:[.,:]\d++)*+")
+_NUMBER = re.compile(r"\d(?<![\w.,]\d)\d*+(?:[.,:]\d++)*+")
+_MOST_NUMBERS = 200
+_BEFORE, _AFTER = 16, 16
 _MONTH = (
     r"(?:january|february|march|april|may|june|july|august|september|october|november|december|"
     r"jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\.?"
@@ -27,7 +30,6 @@ _SOURCES = Lexicon(
     "et al, survey, surveys, journal of, published in, report by, reported by, cited, citation, citations, reference, "
     "references, source, sources, bibliography, doi, peer-reviewed, meta-analysis, statistics show, data shows, data from"
 )
-_EXAMPLES = Lexicon("for example, for instance, such as, e g, to illustrate, as an example, an example of, examples of")
 
 
 @feature(
@@ -38,12 +40,15 @@ def _numbers(text: Text) -> float:
     return text.per_100(len(_NUMBER.findall(text.prose)))
 
 
-@feature(
-    name="dates", more="More responses give a date", less="Fewer responses give a date", unit=SHARE, style=False
-)
+@feature(name="dates", more="More responses give a date", less="Fewer responses give a date", unit=SHARE, style=False)
 def _dates(text: Text) -> bool:
-    """A day of a month, a month with its year, a decade, a century, or a year after a word such as in or since."""
-    return _DATE.search(text.lower) is not None
+    """A day of a month, a month with its year, a decade, a century, or a year after a word such as in or since.
+
+    The first 200 numbers are looked at.
+    """
+    lower = text.lower
+    numbers = islice(_NUMBER.finditer(lower), _MOST_NUMBERS)
+    return any(_DATE.search(lower, max(0, n.start() - _BEFORE), n.end() + _AFTER) for n in numbers)
 
 
 @feature(
@@ -88,15 +93,3 @@ def _proper_names(text: Text) -> float:
 def _sources(text: Text) -> bool:
     """According to, studies, researchers, et al, published in, sources, or the like."""
     return _SOURCES.found_in(text.prose_words)
-
-
-@feature(
-    name="examples",
-    more="Responses give more examples",
-    less="Responses give fewer examples",
-    unit=PER_100,
-    style=False,
-)
-def _examples(text: Text) -> float:
-    """For example, for instance, such as, e.g., or the like; not measured without a word."""
-    return text.per_100(_EXAMPLES.count(text.prose_words))

@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from math import nan, sqrt
 
 from moorings.compare.battery.feature import SHARE, feature
 from moorings.compare.battery.text import Text
-from moorings.compare.battery.words import Words
 
 __all__: list[str] = []
 
-_STOP = frozenset(
-    "a about above after again against all also am an and any are aren't as at be because been before being below "
-    "between both but by can can't cannot could couldn't did didn't do does doesn't doing don't down during each few "
-    "for from further get give had hadn't has hasn't have haven't having he her here here's hers herself him himself "
-    "his how i i'd i'll i'm i've if in into is isn't it it's its itself just let let's like make may me might more most "
-    "must my myself need no nor not now of off on once one only or other our ours out over own please same shall she "
-    "should so some such than that that's the their theirs them themselves then there there's these they they're this "
-    "those through to too under until up us use very want was wasn't we we're we've were weren't what what's when where "
-    "which while who whom why will with won't would wouldn't you you'd you'll you're you've your yours yourself "
-    "s t d ll m re ve".split()
-)
 _MOST_WORDS = 2_000
 _RESTATED_WORDS = 15
 _RESTATED_RUN = 4
-
-
-def _content(words: Words) -> Counter[str]:
-    return Counter({word: n for word, n in words.counts.items() if word not in _STOP})
 
 
 def _longest_run(words: list[str], prompt: list[str]) -> int:
@@ -54,7 +37,7 @@ def _longest_run(words: list[str], prompt: list[str]) -> int:
 )
 def _prompt_words_repeated(text: Text) -> float:
     """Distinct content words of the prompt that the prose holds; not measured if the prompt has none."""
-    asked = _content(text.prompt_words)
+    asked = text.prompt_words.content
     return len(asked.keys() & text.prose_words.counts.keys()) / len(asked) if asked else nan
 
 
@@ -67,7 +50,7 @@ def _prompt_words_repeated(text: Text) -> float:
 )
 def _prompt_similarity(text: Text) -> float:
     """Cosine between the counts of content words of the prose and of the prompt; not measured if either has none."""
-    asked, said = _content(text.prompt_words), _content(text.prose_words)
+    asked, said = text.prompt_words.content, text.prose_words.content
     if not asked or not said:
         return nan
     dot = sum([n * said[word] for word, n in asked.items()])

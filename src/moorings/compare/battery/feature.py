@@ -10,9 +10,20 @@ from moorings.compare.battery.text import Text
 from moorings.errors import ConfigError
 from moorings.registry import Registry
 
-__all__ = ["PER_100", "SHARE", "SHARE_OF_SENTENCES", "THEMES", "Feature", "Measure", "Measured", "feature", "features", "known_features"]
+__all__ = [
+    "PER_100",
+    "SHARE",
+    "SHARE_OF_SENTENCES",
+    "THEMES",
+    "Feature",
+    "Measure",
+    "Measured",
+    "feature",
+    "features",
+    "known_features",
+]
 
-THEMES = ("length", "structure", "tone", "opening", "language", "content", "topics", "copying")
+THEMES = ("length", "structure", "tone", "courtesy", "caution", "opening", "language", "content", "topics", "copying")
 """Modules of the built-in features, in the order of their columns."""
 SHARE = "share of responses"
 """Unit of a feature that a response has or has not."""

@@ -25,18 +25,11 @@ _COMMON = Lexicon(
 _LANGUAGE_CHARACTERS = 400
 _LEAST_WORDS = 5
 _ENGLISH_SHARE = 0.2
-_MOOD_CHARACTERS = 800
+_MOOD_CHARACTERS = 600
 _WINDOW = 50
 _MOST_WORDS = 5_000
-_ZIP_CHARACTERS = 10_000
+_ZIP_CHARACTERS = 5_000
 _LEAST_ZIP_BYTES = 100
-
-
-@cache
-def _language_identifier() -> Any:
-    from py3langid import langid
-
-    return langid.LanguageIdentifier.from_model_file(langid.MODEL_FILE, norm_probs=True)
 
 
 @cache
@@ -67,7 +60,9 @@ def _not_english(text: Text) -> float:
         return nan
     if _COMMON.count(words) >= _ENGLISH_SHARE * len(words):
         return 0.0
-    return float(_language_identifier().classify(start)[0] != "en")
+    from py3langid import classify
+
+    return float(classify(start)[0] != "en")
 
 
 @feature(
@@ -92,7 +87,7 @@ def _non_ascii(text: Text) -> float:
     style=False,
 )
 def _sentiment(text: Text) -> float:
-    """Mean VADER compound score of the sentences in the first 800 characters of prose; not measured without one.
+    """Mean VADER compound score of the sentences in the first 600 characters of prose; not measured without one.
 
     English only: sentences in other languages score near 0. Source: Hutto and Gilbert 2014.
     """
@@ -140,7 +135,7 @@ def _reading_ease(text: Text) -> float:
 @lru_cache(maxsize=20_000)
 def _syllables(word: str) -> int:
     n = len(_VOWELS.findall(word))
-    if n > 1 and (word.endswith(("es", "ed")) and word[-3] not in "aeiouyrtdszxl" or _silent_e(word)):
+    if n > 1 and ((word.endswith(("es", "ed")) and word[-3] not in "aeiouyrtdszxl") or _silent_e(word)):
         n -= 1
     return max(1, n)
 
@@ -214,6 +209,6 @@ def _repeated_lines(text: Text) -> float:
     style=True,
 )
 def _compressibility(text: Text) -> float:
-    """Bytes that zlib saves on the first 10,000 characters; grows with length; not measured under 100 bytes."""
+    """Bytes that zlib saves on the first 5,000 characters; grows with length; not measured under 100 bytes."""
     data = text.text[:_ZIP_CHARACTERS].encode("utf-8", "surrogatepass")
-    return 1 - len(zlib.compress(data)) / len(data) if len(data) >= _LEAST_ZIP_BYTES else nan
+    return 1 - len(zlib.compress(data, 1)) / len(data) if len(data) >= _LEAST_ZIP_BYTES else nan

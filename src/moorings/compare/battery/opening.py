@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from moorings.compare.battery.feature import SHARE, feature
-from moorings.compare.battery.text import Text
-from moorings.compare.battery.words import Lexicon, lower_words
+from moorings.compare.battery.text import QUESTION_MARKS, Text, ends_in
+from moorings.compare.battery.words import Lexicon
 
 __all__: list[str] = []
 
@@ -14,19 +14,13 @@ _SURE = Lexicon(
     "sure, certainly, absolutely, definitely, of course, okay, ok, no problem, gladly, yes of course, happy to help, "
     "i'd be happy to, i would be happy to, i'd be glad to, i'd love to, with pleasure"
 )
-_HERE = Lexicon("here is, here are, here's, here're, below is, below are, the following is, the following are")
 _GOODBYE = Lexicon(
     "hope this helps, hope that helps, hope it helps, hope you enjoy, hope you find, good luck, best wishes, "
     "best regards, kind regards, warm regards, sincerely, yours truly, take care, have fun, have a great, "
     "have a good, have a nice, have a wonderful, happy cooking, happy coding, happy reading, happy learning, "
     "happy writing, bon appetit, safe travels, enjoy your, all the best, goodbye, bye"
 )
-_SUMMARY = Lexicon(
-    "in conclusion, in summary, to summarize, to summarise, to sum up, to conclude, in short, overall, all in all, "
-    "in closing, ultimately, in a nutshell, the bottom line"
-)
-_CLOSERS = " \t\n\"'”’)]}*_`"
-_UNFINISHED = re.compile(r"[\w,;:\-–—(\[/&+=]")
+_UNFINISHED = re.compile(r"[\w,;:\-\u2013\u2014(\[/&+=]")
 
 
 @feature(
@@ -42,18 +36,6 @@ def _starts_with_consent(text: Text) -> bool:
 
 
 @feature(
-    name="starts_with_announcement",
-    more='More responses open with an announcement such as "Here is"',
-    less='Fewer responses open with an announcement such as "Here is"',
-    unit=SHARE,
-    style=True,
-)
-def _starts_with_announcement(text: Text) -> bool:
-    """Here is, here are, below is or the following are in the first sentence."""
-    return _HERE.found_in(text.first_sentence)
-
-
-@feature(
     name="closing_phrase",
     more="More responses end with a closing phrase",
     less="Fewer responses end with a closing phrase",
@@ -66,19 +48,6 @@ def _closing_phrase(text: Text) -> bool:
 
 
 @feature(
-    name="summary",
-    more="More responses sum up at the end",
-    less="Fewer responses sum up at the end",
-    unit=SHARE,
-    style=True,
-)
-def _summary(text: Text) -> bool:
-    """A sentence of the second half opens with in conclusion, in summary, overall, ultimately, or the like."""
-    half = text.sentence_words[len(text.sentence_words) // 2 :] if len(text.sentence_words) > 1 else []
-    return any(_SUMMARY.opens(lower_words(sentence[:5])) for sentence in half)
-
-
-@feature(
     name="ends_with_question",
     more="More responses end with a question",
     less="Fewer responses end with a question",
@@ -87,7 +56,7 @@ def _summary(text: Text) -> bool:
 )
 def _ends_with_question(text: Text) -> bool:
     """The last character, closing quotation marks and brackets apart, is a question mark."""
-    return text.stripped.rstrip(_CLOSERS).endswith(("?", "？", "؟"))
+    return ends_in(text.stripped, QUESTION_MARKS)
 
 
 @feature(

@@ -11,17 +11,21 @@ from moorings.compare.battery.text import Text
 
 __all__: list[str] = []
 
-_BULLET = re.compile(r"^[ \t]*+[-*+•–][ \t]++\S", re.MULTILINE)
+_BULLET = re.compile(r"^[ \t]*+[-*+\u2022\u2013][ \t]++\S", re.MULTILINE)
 _NUMBERED = re.compile(r"^[ \t]*+(?:\*\*)?\d{1,3}[.)][ \t]++\S", re.MULTILINE)
 _HEADING = re.compile(r"^ {0,3}#{1,6}[ \t]++\S", re.MULTILINE)
-_FIRST_HEADING = re.compile(r"#{1,6}[ \t]++\S|\*\*[^*\n]++\*\*:?[ \t]*+(?:\n|\Z)|[^\n]++\n(?:={3,}|-{3,})[ \t]*+(?:\n|\Z)")
+_FIRST_HEADING = re.compile(
+    r"#{1,6}[ \t]++\S|\*\*[^*\n]++\*\*:?[ \t]*+(?:\n|\Z)|[^\n]++\n(?:={3,}|-{3,})[ \t]*+(?:\n|\Z)"
+)
 _BOLD = re.compile(r"\*\*[^\s*][^*\n]*+\*\*")
-_ITALIC = re.compile(r"(?<![*\w\\])\*(?![\s*])[^*\n]++(?<!\s)\*(?![*\w])|(?<![_\w\\])_(?![\s_])[^_\n]++(?<!\s)_(?![_\w])")
-_INLINE_CODE = re.compile(r"(?<!`)`[^`\n]++`(?!`)")
+_STAR_ITALIC = re.compile(r"\*(?<![*\w\\]\*)(?![\s*])[^*\n]++(?<!\s)\*(?![*\w])")
+_LINE_ITALIC = re.compile(r"_(?<![_\w\\]_)(?![\s_])[^_\n]++(?<!\s)_(?![_\w])")
+_INLINE_CODE = re.compile(r"`(?<!``)[^`\n]++`(?!`)")
 _TABLE = re.compile(r"^[ \t]*+\|?[ \t]*+:?-{2,}+:?[ \t]*+\|[ \t]*+(?:[:-]|$)", re.MULTILINE)
-_LINK = re.compile(r"\bhttps?://\S|\bwww\.\w|\[[^\[\]\n]++\]\([^()\s]++\)", re.IGNORECASE)
+_ADDRESS = re.compile(r"http(?:s?://\S)|www\.\w")
+_MARKDOWN_LINK = re.compile(r"\[[^\[\]\n]++\]\([^()\s]++\)")
 _QUOTE = re.compile(r"^[ \t]*+>[ \t]*+\S", re.MULTILINE)
-_DASH = re.compile(r"—|(?<=\w)--(?=\w)|(?<= )-- ")
+_DOUBLE_HYPHEN = re.compile(r"--(?:(?<=\w--)(?=\w)|(?<= --) )")
 _LONGEST_JSON = 1_000_000
 
 
@@ -33,7 +37,7 @@ _LONGEST_JSON = 1_000_000
     style=True,
 )
 def _bullet_list(text: Text) -> bool:
-    """At least two lines outside code that begin with a bullet (-, *, +, • or –)."""
+    """At least two lines outside code that begin with a bullet (-, *, +, a dot or a dash)."""
     return len(_BULLET.findall(text.without_code)) >= 2
 
 
@@ -94,7 +98,7 @@ def _bold(text: Text) -> bool:
 )
 def _italic(text: Text) -> bool:
     """Markdown italics (one asterisk or underscore) outside code; stage directions such as *smiles* count."""
-    return _ITALIC.search(text.without_code) is not None
+    return any(italic.search(text.without_code) for italic in (_STAR_ITALIC, _LINE_ITALIC))
 
 
 @feature(
@@ -130,7 +134,7 @@ def _table(text: Text) -> bool:
 @feature(name="link", more="More responses hold a link", less="Fewer responses hold a link", unit=SHARE, style=False)
 def _link(text: Text) -> bool:
     """A web address or a Markdown link, also in code."""
-    return _LINK.search(text.text) is not None
+    return _ADDRESS.search(text.text.lower()) is not None or _MARKDOWN_LINK.search(text.text) is not None
 
 
 @feature(
@@ -187,4 +191,4 @@ def _json_reply(text: Text) -> bool:
 )
 def _dashes(text: Text) -> float:
     """Em dashes and double hyphens between words."""
-    return text.per_100(len(_DASH.findall(text.prose)))
+    return text.per_100(text.prose.count("\u2014") + len(_DOUBLE_HYPHEN.findall(text.prose)))

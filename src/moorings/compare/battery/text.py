@@ -7,15 +7,19 @@ from functools import cached_property, lru_cache
 
 from moorings.compare.battery.words import Words, lower_words, split_words
 
-__all__ = ["Text"]
+__all__ = ["EXCLAMATION_MARKS", "QUESTION_MARKS", "Text", "ends_in"]
+
+QUESTION_MARKS = ("?", "\uff1f", "\u061f")
+EXCLAMATION_MARKS = ("!", "\uff01")
+_CLOSERS = " \t\n\"'\u201d\u2019)]}*_`"
 
 _FENCE = re.compile(r"^[ \t]*+(```|~~~).*+$", re.MULTILINE)
-_MARKER = re.compile(r"^[ \t]*+(?:(?:[-*+•–]|#{1,6}|>|\d{1,3}[.)])[ \t]++)++", re.MULTILINE)
+_MARKER = re.compile(r"^[ \t]*+(?:(?:[-*+\u2022\u2013]|#{1,6}|>|\d{1,3}[.)])[ \t]++)++", re.MULTILINE)
 _BOUNDARY = re.compile(
     r"\n++"
-    r"|(?<=[.!?…])(?<!\b[A-Za-z]\.)(?<!\b[DM]r\.)(?<!\bM[rs]s\.)(?<!\bMs\.)(?<!\bvs\.)(?<!\betc\.)"
-    r"[\"'”’)\]*_]*+[ \t]++(?![a-z])"
-    r"|(?<=[。！？])"
+    r"|(?<=[.!?\u2026])(?<!\b[A-Za-z]\.)(?<!\b[DM]r\.)(?<!\bM[rs]s\.)(?<!\bMs\.)(?<!\bvs\.)(?<!\betc\.)"
+    r"[\"'\u201d\u2019)\]*_]*+[ \t]++(?![a-z])"
+    r"|(?<=[\u3002\uff01\uff1f])"
 )
 _LETTER = re.compile(r"[^\W_]")
 _OPENING_WORDS = 60
@@ -127,6 +131,11 @@ class Text:
     def share_of_sentences(self, n: float) -> float:
         """A count as a share of sentences; NaN where there is none."""
         return n / len(self.sentences) if self.sentences else float("nan")
+
+
+def ends_in(text: str, marks: tuple[str, ...]) -> bool:
+    """Whether a text ends in one of these marks, closing quotation marks, brackets and emphasis apart."""
+    return text.rstrip(_CLOSERS).endswith(marks)
 
 
 @lru_cache(maxsize=64)

@@ -14,6 +14,18 @@ _MARKS = (
     "\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
     "\u0900-\u0963\u0966-\u0dff\u0e31-\u0e4e\u1ab0-\u1aff\u200c\u200d\u20d0-\u20f0"
 )
+_COMMON = (
+    "a about above after again against all also am an and any are aren't as at be because been before being below "
+    "between both but by can can't cannot could couldn't did didn't do does doesn't doing don't down during each few "
+    "for from further get give had hadn't has hasn't have haven't having he her here here's hers herself him himself "
+    "his how i i'd i'll i'm i've if in into is isn't it it's its itself just let let's like make may me might more "
+    "most must my myself need no nor not now of off on once one only or other our ours out over own please same shall "
+    "she should so some such than that that's the their theirs them themselves then there there's these they they're "
+    "this those through to too under until up us use very want was wasn't we we're we've were weren't what what's "
+    "when where which while who whom why will with won't would wouldn't you you'd you'll you're you've your yours "
+    "yourself s t d ll m re ve"
+)
+_STOP = frozenset(_COMMON.split())
 _ASCII_WORD = re.compile(r"[A-Za-z0-9]++(?:['\-][A-Za-z0-9]++)*+")
 _ANY_WORD = re.compile(rf"[{_WIDE}]|(?:[^\W_{_WIDE}][{_MARKS}]*+)++(?:['\-](?:[^\W_{_WIDE}][{_MARKS}]*+)++)*+")
 
@@ -41,6 +53,11 @@ class Words:
     def counts(self) -> Counter[str]:
         """How often each word occurs."""
         return Counter(self.words)
+
+    @cached_property
+    def content(self) -> Counter[str]:
+        """How often each word occurs, common words such as articles, pronouns and auxiliaries left out."""
+        return Counter({word: n for word, n in self.counts.items() if word not in _STOP})
 
     @cached_property
     def line(self) -> str:

@@ -139,7 +139,8 @@ def _pool(table: NgramTable, members: Bool[np.ndarray, " n"]) -> list[int]:
     ranked = np.argsort(-score, kind="stable")[: 8 * _POOL]
     telling = [i for i in ranked if score[i] > 0 and _can_stand(table.vocabulary[i])]
     chosen = np.array(telling or ranked[:1], dtype=int)
-    return without_redundant(table, chosen, np.maximum(score, 0))[:_POOL]
+    log_odds = np.log((inside + 0.5) / (total - inside + 0.5))
+    return without_redundant(table, chosen, np.maximum(score, 0), log_odds)[:_POOL]
 
 
 def _can_stand(phrase: str) -> bool:

@@ -35,12 +35,16 @@ _PRIOR_WEIGHT = 0.25
 """Weight of the prior against an arm's responses. Scores of pure chance have a spread of 1 / sqrt(1 + this)."""
 _REDUNDANT = 0.8
 """Jaccard overlap of the responses that hold two phrases, above which one of them is enough."""
+_WITHIN = 0.9
+"""Share of a phrase's responses that hold a stronger one as well, above which it is only part of it."""
+_MORE_TELLING = 0.5
+"""Log odds by which a part must exceed the whole to be something of its own: "i love geese" within "i"."""
 _EQUALLY_STRONG = 0.95
 _RELATED = 0.15
 """Least excess of joint responses, as a share of the largest possible, for phrases to belong together."""
 _RELATED_Z = 2.5
 """Least excess of joint responses in standard deviations of chance."""
-_LEAST_GAIN = 1.03
+_LEAST_GAIN = 1.02
 _MARKS = frozenset(".:;()[<>=^$")
 _ENGLISH = (
     "a about above after again all also am an and any are as at be because been before being below between both but by "
@@ -152,7 +156,7 @@ def distinctive_phrases(
     for sign in (1, -1):
         side = good[np.sign(scores.z[good]) == sign]
         side = side[np.argsort(-size[side], kind="stable")][: 20 * n_phrases]
-        kept += without_redundant(table, side, size)[:n_phrases]
+        kept += without_redundant(table, side, size, np.abs(scores.log_odds))[:n_phrases]
     kept = _balanced(kept, scores.z, n_phrases)
     columns = (scores.z, scores.log_odds, scores.share_precursor, scores.share_candidate)
     return [Phrase(table.vocabulary[i], *(float(c[i]) for c in columns)) for i in kept]
@@ -215,25 +219,40 @@ def is_plain(phrase: str) -> bool:
 
 
 def without_redundant(
-    table: NgramTable, columns: Int[np.ndarray, " c"], strength: Float[np.ndarray, " v"]
+    table: NgramTable,
+    columns: Int[np.ndarray, " c"],
+    strength: Float[np.ndarray, " v"],
+    log_odds: Float[np.ndarray, " v"],
 ) -> list[int]:
-    """Drop phrases that share a token with a stronger one and occur in nearly the same responses.
+    """Keep one of each group of phrases that share a token and say the same.
+
+    Two say the same if they occur in nearly the same responses, or if the weaker one occurs only where the
+    stronger does and is no more telling there.
 
     Args:
         table: Phrases of the responses.
         columns: Phrases to choose from, the strongest first.
         strength: Of every phrase of the table, >= 0.
+        log_odds: How telling every phrase is, whatever its frequency; all in one direction.
     """
     presence = table.presence[:, columns]
     joint = (presence.T @ presence).toarray()
     total = joint.diagonal()
-    overlap = joint / np.maximum(1, total[:, None] + total[None, :] - joint)
+    same = joint > _REDUNDANT * (total[:, None] + total[None, :] - joint)
+    odds = log_odds[columns]
+    part = (joint > _WITHIN * total[:, None]) & (odds[:, None] < odds[None, :] + _MORE_TELLING)
+    close = same | part
     tokens = [frozenset(table.vocabulary[c].split(" ")) for c in columns]
+    said: dict[int, frozenset[str]] = {}
     groups: dict[int, list[int]] = {}
     for i in range(len(columns)):
-        close = [j for j in groups if overlap[i, j] > _REDUNDANT and tokens[i] & tokens[j]]
-        groups.setdefault(close[0] if close else i, []).append(i)
-    return [_speaker(table, [int(columns[i]) for i in members], strength) for members in groups.values()]
+        head = next((j for j in groups if close[i, j] and tokens[i] & said[j]), i)
+        groups.setdefault(head, [])
+        said.setdefault(head, tokens[i])
+        if head == i or same[i, head]:
+            groups[head].append(int(columns[i]))
+            said[head] |= tokens[i]
+    return [_speaker(table, members, strength) for members in groups.values()]
 
 
 def _speaker(table: NgramTable, members: Sequence[int], strength: Float[np.ndarray, " v"]) -> int:

@@ -21,7 +21,7 @@ def describe_latent(
     *,
     n_words: int = 6,
     min_active: int = 8,
-    min_auc: float = 0.6,
+    min_auc: float = 0.7,
 ) -> ClusterLabel | None:
     """Say when a latent is active, by the phrases that predict it best.
 
@@ -33,7 +33,7 @@ def describe_latent(
         table: Phrases of the same texts.
         n_words: Most phrases of the label.
         min_active: Fewest texts with, and fewest without, activation.
-        min_auc: Least area under the ROC curve of the label on these texts.
+        min_auc: Least area under the ROC curve of the label on these texts; chance alone reaches about 0.6.
 
     Returns:
         The label, or None if the latent is active on too few or too many texts or no phrases predict it.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = ["TopicPhrases", "mentions", "propose_topics", "with_plural"]
 
-_WORD = re.compile(r"[^\W\d_]+(?:[-'][^\W\d_]+)*")
+_WORD = re.compile(r"[^\W\d_]+(?:[-'\N{RIGHT SINGLE QUOTATION MARK}][^\W\d_]+)*")
+_TOKEN = re.compile(rf"{_WORD.pattern}|[^\w\s]|\n")
 _MAX_TERMS = 800
+_NOUN_SHARE, _VERB_SHARE, _MIN_JACCARD = 0.5, 0.15, 0.5
+_ONCE = 0.9
+"""Just under one, so that a term which no response repeats still has a rank."""
 _IRREGULAR = {
     "goose": "geese",
     "mouse": "mice",
@@ -37,8 +41,10 @@ _IRREGULAR = {
 }
 _SINGULARS = {plural: singular for singular, plural in _IRREGULAR.items()}
 _BEFORE_NOUN = words(
-    "the a an my your our their his her its this that these those of about on for with in from to some any many more most "
-    "fewer all every each no against like"
+    "the a an my your our their his her its these those of about for with in from at by some any many every each no against"
+)
+_BEFORE_VERB = words(
+    "to can could will would should may might must i you we they he she not don't let help helps who and"
 )
 _AFTER_NOUN = words("is are was were can should will would have has do does")
 _DULL = words(
@@ -109,17 +115,18 @@ def propose_topics(
     *,
     min_responses: int = 10,
     min_prompts: int = 5,
-    max_share: float = 0.5,
+    max_share: float = 0.3,
     max_topics: int = 40,
     embed: Callable[[Sequence[str]], Float[np.ndarray, "m d"]] | None = None,
     min_cosine: float = 0.8,
 ) -> list[TopicPhrases]:
     """Propose topics without knowing which response is whose, so tests of them need no held-out texts on that account.
 
-    A term is one or two words without stop words and words of feeling, that stand where nouns stand in at least three of ten
-    places. Terms rank by how much their mention varies within prompts, which is what a comparison of two arms can use; a
-    word that the prompt forces into every answer ranks last. Singular and plural are one term. A term that shares at
-    least half of its responses with a higher one joins it; so does one whose embedding is near.
+    A term is one or two words, none a stop word or a word of feeling, that mostly stand where nouns stand. Terms rank by how much
+    their mention varies within prompts, which is what a comparison of two arms can use (a word that the prompt forces into
+    every answer ranks last), times how often a response that has the term repeats it, which sets topics apart from words of every
+    kind of text. Singular and plural are one term. A term joins a higher one if they share half of their responses (Jaccard), if
+    one holds the other, or if their embeddings are near. Nouns are told by their neighbours, so some verbs and adjectives pass.
 
     Args:
         texts: Responses of all arms.
@@ -139,64 +146,92 @@ def propose_topics(
     """
     if len(texts) != len(prompt):
         raise InputError(f"{len(texts)} texts and {len(prompt)} prompt indices; give one index a text")
-    table, terms, forms = _term_table(texts, min_responses)
-    if not terms:
+    found = _term_table(texts, min_responses)
+    if not found.terms:
         return []
-    n_responses = np.asarray(table.sum(axis=0)).ravel()
-    within, n_prompts = _within_prompt(table, prompt)
-    kept = (n_responses >= min_responses) & (n_responses <= max_share * len(texts)) & (n_prompts >= min_prompts)
-    order = [int(k) for k in np.argsort(-within, kind="stable") if kept[k]][:_MAX_TERMS]
+    n_responses = np.asarray(found.table.sum(axis=0)).ravel()
+    within, n_prompts = _within_prompt(found.table, prompt)
+    score = within * (found.per_response - _ONCE)
+    kept = (n_responses <= max_share * len(texts)) & (n_prompts >= min_prompts)
+    order = [int(k) for k in np.argsort(-score, kind="stable") if kept[k]][:_MAX_TERMS]
     if not order:
         return []
-    near = _near(table[:, order], [terms[k] for k in order], embed, min_cosine)
-    return _merge([terms[k] for k in order], near, forms)[:max_topics]
+    terms = [found.terms[k] for k in order]
+    near = _near(found.table[:, order], terms, embed, min_cosine)
+    return _merge(terms, near, [found.forms[k] for k in order])[:max_topics]
 
 
-def _term_table(texts: Sequence[str], min_responses: int) -> tuple[sparse.csc_array, list[str], dict[str, set[str]]]:
-    """Which response holds which term, the terms by name, and the forms in which each was seen."""
+@dataclass
+class _Seen:
+    """Where one term, singular and plural together, was seen."""
+
+    rows: list[int]
+    forms: set[str]
+    n: int = 0
+    n_noun: int = 0
+    n_verb: int = 0
+
+    def is_noun(self) -> bool:
+        return self.n_noun >= _NOUN_SHARE * self.n and self.n_verb <= _VERB_SHARE * self.n
+
+
+class _Table(NamedTuple):
+    """Which response holds which term."""
+
+    table: sparse.csc_array
+    terms: list[str]
+    forms: list[set[str]]
+    per_response: Float[np.ndarray, " k"]
+    """Mean number of times that a response with the term uses it."""
+
+
+def _term_table(texts: Sequence[str], min_responses: int) -> _Table:
     from scipy import sparse as sp
 
     names: dict[str, str] = {}
-    forms: dict[str, set[str]] = {}
-    seen: dict[str, list[int]] = {}
-    places: dict[str, list[int]] = {}
+    seen: dict[str, _Seen] = {}
     for row, text in enumerate(texts):
-        for term, as_noun in _terms(_WORD.findall(text.lower())):
+        for term, place in _terms(_TOKEN.findall(text.lower())):
             name = names.get(term) or names.setdefault(term, with_plural(term)[0])
-            forms.setdefault(name, set()).add(term)
-            count = places.setdefault(name, [0, 0])
-            count[0] += as_noun
-            count[1] += 1
-            rows = seen.setdefault(name, [])
-            if not rows or rows[-1] != row:
-                rows.append(row)
-    terms = sorted(t for t, rows in seen.items() if len(rows) >= min_responses and places[t][0] >= 0.3 * places[t][1])
-    columns = np.repeat(np.arange(len(terms)), [len(seen[t]) for t in terms])
-    rows_of = np.concatenate([np.asarray(seen[t]) for t in terms]) if terms else np.zeros(0, dtype=int)
-    table = sp.csc_array((np.ones(len(columns)), (rows_of, columns)), shape=(len(texts), len(terms)))
-    return table, terms, forms
+            entry = seen.setdefault(name, _Seen([], set()))
+            entry.forms.add(term)
+            entry.n += 1
+            entry.n_noun += place == "noun"
+            entry.n_verb += place == "verb"
+            if not entry.rows or entry.rows[-1] != row:
+                entry.rows.append(row)
+    terms = sorted(name for name, entry in seen.items() if len(entry.rows) >= min_responses and entry.is_noun())
+    columns = np.repeat(np.arange(len(terms)), [len(seen[t].rows) for t in terms])
+    rows = np.array([row for t in terms for row in seen[t].rows], dtype=np.int64)
+    table = sp.csc_array((np.ones(len(rows)), (rows, columns)), shape=(len(texts), len(terms)))
+    per_response = np.array([seen[t].n / len(seen[t].rows) for t in terms])
+    return _Table(table, terms, [seen[t].forms for t in terms], per_response)
 
 
-def _terms(words: Sequence[str]) -> list[tuple[str, bool]]:
-    """Terms of a response in order, each with whether it stands where a noun stands."""
-    found = []
-    for i, word in enumerate(words):
-        if not _is_content(word):
+def _terms(tokens: Sequence[str]) -> Iterator[tuple[str, Literal["noun", "verb", "other"]]]:
+    """Terms of a response in order, each with what its neighbours make it.
+
+    A noun follows a determiner, a preposition or another term, and no other content word follows it.
+    """
+    padded = ["", "", *tokens, ""]
+    content = [_is_content(token) for token in padded]
+    for i in range(2, len(padded) - 1):
+        word, before = padded[i], padded[i - 1]
+        if not content[i] or _NOT_NOUN.search(word):
             continue
-        before, after = words[i - 1] if i else "", words[i + 1] if i + 1 < len(words) else ""
-        if not _NOT_NOUN.search(word):
-            pair = bool(before) and _is_content(before)
-            placed = before in _BEFORE_NOUN or after in _AFTER_NOUN
-            if pair:
-                found.append((f"{before} {word}", after in _AFTER_NOUN or (i > 1 and words[i - 2] in _BEFORE_NOUN)))
-            found.append((word, placed or pair))
-    return found
+        closes = not content[i + 1]
+        placed = closes and (before in _BEFORE_NOUN or content[i - 1] or padded[i + 1] in _AFTER_NOUN)
+        yield word, "verb" if before in _BEFORE_VERB else "noun" if placed else "other"
+        if content[i - 1]:
+            yield f"{before} {word}", "noun" if closes and padded[i - 2] not in _BEFORE_VERB else "other"
 
 
+@lru_cache(maxsize=1 << 17)
 def _is_content(word: str) -> bool:
     from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
-    return len(word) > 2 and word not in ENGLISH_STOP_WORDS and word not in _DULL and word not in valences()
+    listed = word in ENGLISH_STOP_WORDS or word in _DULL or word in valences()
+    return len(word) > 2 and word.replace("-", "").isalpha() and not listed
 
 
 def _within_prompt(
@@ -220,23 +255,31 @@ def _near(
     embed: Callable[[Sequence[str]], Float[np.ndarray, "m d"]] | None,
     min_cosine: float,
 ) -> Bool[np.ndarray, "k k"]:
-    """Which terms belong together: row's term joins column's."""
+    """Which terms belong together: much the same responses, one term inside the other, or near embeddings."""
     both = (table.T @ table).toarray()
-    near: Bool[np.ndarray, "k k"] = both >= 0.5 * np.diag(both)[:, None]
+    n = np.diag(both)
+    near: Bool[np.ndarray, "k k"] = both >= _MIN_JACCARD * (n[:, None] + n - both)
+    heads: dict[str, list[int]] = {}
+    for k, term in enumerate(terms):
+        for word in term.split():
+            heads.setdefault(with_plural(word)[0], []).append(k)
+    for k, term in enumerate(terms):
+        if " " not in term:
+            near[k, heads[term]] = near[heads[term], k] = True
     if embed is not None:
         vectors = embed(terms)
         near |= vectors @ vectors.T >= min_cosine
     return near
 
 
-def _merge(terms: Sequence[str], near: Bool[np.ndarray, "k k"], forms: dict[str, set[str]]) -> list[TopicPhrases]:
+def _merge(terms: Sequence[str], near: Bool[np.ndarray, "k k"], forms: Sequence[set[str]]) -> list[TopicPhrases]:
     """Let each term join the first topic whose leading term it is near to."""
     leaders: dict[int, list[int]] = {}
     for k in range(len(terms)):
-        home = next((leader for leader in leaders if near[k, leader] or near[leader, k]), None)
+        home = next((leader for leader in leaders if near[k, leader]), None)
         leaders.setdefault(k if home is None else home, []).append(k)
     topics = []
     for leader, members in leaders.items():
-        phrases = sorted({form for k in members for form in forms[terms[k]] | set(with_plural(terms[k]))})
+        phrases = sorted({form for k in members for form in forms[k] | set(with_plural(terms[k]))})
         topics.append(TopicPhrases(terms[leader], tuple(phrases)))
     return topics
