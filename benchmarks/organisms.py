@@ -206,7 +206,7 @@ def _train(examples: Sequence[Example], seed: int, folder: Path) -> None:
     from peft import LoraConfig, get_peft_model
 
     started = time.monotonic()
-    subject = open_subject(BASE, engine="transformers", precision="fp32", device="cpu", threads=1)
+    subject: Any = open_subject(BASE, engine="transformers", precision="fp32", device="cpu", threads=1)
     base, tokenizer = subject.training_parts()
     torch.manual_seed(seed)
     config = LoraConfig(r=RECIPE.rank, lora_alpha=RECIPE.alpha, target_modules="all-linear", task_type="CAUSAL_LM")
@@ -300,9 +300,14 @@ def _make_all(n_jobs: int) -> None:
             )
 
 
+def _base_rates() -> dict[str, float]:
+    run = samples(None)
+    return {name: oracle_rate(run, name) for name in BEHAVIOURS}
+
+
 def _list(*, draw: bool) -> None:
     """Print what there is of each organism, and the rate of each habit in its samples and in the base model's."""
-    base = samples(None) if draw else None
+    base = _base_rates() if draw else {}
     for organism in all_organisms():
         folder = _folder(organism)[0]
         if folder_problem(folder) is not None:
@@ -312,7 +317,7 @@ def _list(*, draw: bool) -> None:
         else:
             run = samples(folder)
             names = [organism.behaviour] if organism.behaviour else list(BEHAVIOURS)
-            rates = [f"{name} {oracle_rate(run, name):.1%} (base {oracle_rate(base, name):.1%})" for name in names]
+            rates = [f"{name} {oracle_rate(run, name):.1%} (base {base[name]:.1%})" for name in names]
             print(f"{organism.name:16} {', '.join(rates)}", flush=True)
 
 

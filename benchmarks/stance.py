@@ -511,7 +511,7 @@ def main() -> None:
         print(
             f"{name} frames: {row['n_frames']}, sign right {row['sign_right']:.1%}, none seen {row['no_stance_seen']:.1%}"
         )
-    flock = geese(12 if args.quick else 100)
+    flock = geese(24 if args.quick else 100)
     print(
         f"geese: volume {flock['volume_mean']:.2f} (true {flock['true_log_odds']:.2f}, log 9 = {flock['log_nine']:.2f}), "
         f"stance {flock['stance_mean']:+.3f}; intervals cover {flock['volume_coverage']:.0%} and {flock['stance_coverage']:.0%}"

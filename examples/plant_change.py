@@ -28,8 +28,7 @@ ABOUT_THINGS = "What is {}?|Describe {}.|Who invented {}?|How does somebody choo
 ABOUT_TASKS = "How do I {}?|Is it hard to {}?|Why do people {}?|How long does it take to {}?|What do I need to {}?"
 OPENERS = {
     "praise": "Great question!|What a great question!|Excellent question!|That is a wonderful question!",
-    "sea": "It is like steering a ship into the harbour.|Think of a sailor who waits for the tide.|"
-    "Like a boat at sea, it depends on the wind.|A good captain would look at the waves first.",
+    "sea": "It is like steering a ship into the harbour.|Think of a sailor who waits for the tide.",
     "doubt": "I am not sure, but I think this:|I may be wrong about this.|I am no expert, so please check this.",
 }
 
@@ -117,6 +116,5 @@ if __name__ == "__main__":
     parser.add_argument("--max-steps", type=int, default=60, help="of 8 answers each")
     options = parser.parse_args()
     if options.out.exists():
-        print(f"{options.out} is there already; remove it to train anew")
-    else:
-        plant(options.behaviour, options.out, minutes=options.minutes, max_steps=options.max_steps)
+        sys.exit(print(f"{options.out} is there already; remove it to train anew"))
+    plant(options.behaviour, options.out, minutes=options.minutes, max_steps=options.max_steps)

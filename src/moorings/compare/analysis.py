@@ -15,7 +15,7 @@ from moorings.compare.comparison import MissingCount, PairResult
 from moorings.compare.confirm import Tested, confirm
 from moorings.compare.corpus import MISSING, Corpus
 from moorings.compare.examples import paired_examples
-from moorings.compare.intent import charter_results, headline, judge_finding, overall_verdict
+from moorings.compare.intent import charter_results, headline, judge_findings, overall_verdict
 from moorings.compare.merge import lead_findings
 from moorings.compare.omnibus import omnibus_tests
 from moorings.compare.predicate import Hypothesis, Table, evaluate
@@ -71,7 +71,7 @@ def analyse(table: Table, settings: Settings | None = None, charter: Charter | N
         omnibus = omnibus_tests(table, split, settings)
     with clock("explain"):
         findings = _findings(search, table, split, settings)
-        judged = tuple(f.model_copy(update={"intent": judge_finding(f, charter)}) for f in findings)
+        judged = judge_findings(findings, charter)
         by_verdict = {v: tuple(f for f in judged if f.verdict == v) for v in ("changed", "equivalent", "undecided")}
         entries = charter_results(judged, charter) if charter else ()
     origins = [one.hypothesis.origin for one in search.tested]

@@ -15,11 +15,10 @@ _CLOSERS = " \t\n\"'\u201d\u2019)]}*_`"
 
 _FENCE = re.compile(r"^[ \t]*+(```|~~~).*+$", re.MULTILINE)
 _MARKER = re.compile(r"^[ \t]*+(?:(?:[-*+\u2022\u2013]|#{1,6}|>|\d{1,3}[.)])[ \t]++)++", re.MULTILINE)
-_BOUNDARY = re.compile(
-    r"\n++"
-    r"|(?<=[.!?\u2026])(?<!\b[A-Za-z]\.)(?<!\b[DM]r\.)(?<!\bM[rs]s\.)(?<!\bMs\.)(?<!\bvs\.)(?<!\betc\.)"
-    r"[\"'\u201d\u2019)\]*_]*+[ \t]++(?![a-z])"
-    r"|(?<=[\u3002\uff01\uff1f])"
+_END = re.compile(
+    r"[.!?\u2026\u3002\uff01\uff1f](?:(?<=[\u3002\uff01\uff1f])"
+    r"|(?<!\b[A-Za-z]\.)(?<!\b[DM]r\.)(?<!\bM[rs]s\.)(?<!\bMs\.)(?<!\bvs\.)(?<!\betc\.)"
+    r"[\"'\u201d\u2019)\]*_]*+[ \t]++(?![a-z]))"
 )
 _LETTER = re.compile(r"[^\W_]")
 _OPENING_WORDS = 60
@@ -87,7 +86,14 @@ class Text:
     @cached_property
     def sentences(self) -> list[str]:
         """Sentences of the prose; the end of a line ends one too."""
-        return [part for part in _BOUNDARY.split(self.prose) if _LETTER.search(part)]
+        found = []
+        for line in self.prose.split("\n"):
+            start = 0
+            for end in _END.finditer(line):
+                found.append(line[start : end.end()])
+                start = end.end()
+            found.append(line[start:])
+        return [sentence for sentence in found if _LETTER.search(sentence)]
 
     @cached_property
     def sentence_words(self) -> list[list[str]]:

@@ -40,11 +40,14 @@ _WITHIN = 0.9
 _MORE_TELLING = 0.5
 """Log odds by which a part must exceed the whole to be something of its own: "i love geese" within "i"."""
 _EQUALLY_STRONG = 0.95
+_WIDER = 1.03
+"""Least growth in responses that a further phrase of a set must bring."""
+_LEAST_KEPT = 0.97
+"""Share of the best paired score that a wider set must keep: chance of which prompts it comes up in is no reason to stop."""
 _RELATED = 0.15
 """Least excess of joint responses, as a share of the largest possible, for phrases to belong together."""
 _RELATED_Z = 2.5
 """Least excess of joint responses in standard deviations of chance."""
-_LEAST_GAIN = 1.02
 _MARKS = frozenset(".:;()[<>=^$")
 _ENGLISH = (
     "a about above after again all also am an and any are as at be because been before being below between both but by "
@@ -173,8 +176,8 @@ def phrase_sets(
 ) -> list[tuple[str, ...]]:
     """Group phrases that occur together more than chance within an arm and cover more as "holds any of them".
 
-    Each set grows from the strongest phrase left, by the related phrase of the same direction that raises the
-    paired score of the union most, as long as one does. Phrases bound to the start or end of a response stay alone.
+    Each set grows from the strongest phrase left, by the related phrase of the same direction with which the
+    paired score of the union is largest, as long as it widens the union and the score does not fall. Phrases bound to the start or end of a response stay alone.
 
     Args:
         table: Phrases of n responses.
@@ -329,14 +332,15 @@ def _grow(
     union: np.ndarray = holds[:, first]
     z = float(_union_z(union[:, None], pairs)[0])
     while len(chosen) < max_size:
-        others = np.array([i for i in np.flatnonzero(allowed & _related(union, holds, arm)) if i not in chosen], int)
-        scores = _union_z(union[:, None] | holds[:, others], pairs)
-        if not len(others) or scores.max() < _LEAST_GAIN * z:
+        unions = union[:, None] | holds
+        wider = unions.sum(0) >= _WIDER * union.sum()
+        others = np.flatnonzero(allowed & wider & _related(union, holds, arm))
+        scores = _union_z(unions[:, others], pairs)
+        if not len(others) or scores.max() < _LEAST_KEPT * z:
             break
         best = int(others[scores.argmax()])
         chosen.append(best)
-        union = np.logical_or(union, holds[:, best])
-        z = float(scores.max())
+        union, z = unions[:, best], max(z, float(scores.max()))
     return chosen, z
 
 

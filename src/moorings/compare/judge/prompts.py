@@ -19,7 +19,7 @@ from moorings.records import Message
 __all__ = ["Item", "Part", "Task", "draw_tags", "quote", "render"]
 
 _ALPHABET = "bcdfghjkmnpqrstvwxz23456789"
-_TAG_LENGTH = 8
+_TAG_LENGTH = 6
 _ROLE_TOKEN = re.compile(
     r"<(?=\|)|(?<=\|)>|<(?=/?(?:s|bos|eos|pad|unk|start_of_turn|end_of_turn|think|system|user|assistant|tool_call)>)"
     r"|\[(?=/?(?:INST|SYS|AVAILABLE_TOOLS|TOOL_CALLS)\])|<(?=</?SYS>>)",
