@@ -174,7 +174,7 @@ def phrase_sets(
     n_sets: int = 12,
     max_size: int = 12,
 ) -> list[tuple[str, ...]]:
-    """Group phrases that occur together more than chance within an arm and cover more as "holds any of them".
+    """Group phrases that occur together, within an arm and at like lengths, more than chance, and cover more as "holds any of them".
 
     Each set grows from the strongest phrase left, by the related phrase of the same direction with which the
     paired score of the union is largest, as long as it widens the union and the score does not fall. Phrases bound to the start or end of a response stay alone.
@@ -200,10 +200,11 @@ def phrase_sets(
     holds = table.presence[:, [column[p.phrase] for p in usable]].toarray().astype(bool)
     direction = np.sign([p.z for p in usable])
     free = np.ones(len(usable), dtype=bool)
+    stratum = _strata(table, arm)
     sets: list[tuple[float, tuple[str, ...]]] = []
     while free.any() and len(sets) < n_sets:
         first = int(np.argmax(free))
-        chosen, z = _grow(first, holds, free & (direction == direction[first]), arm, pairs, max_size)
+        chosen, z = _grow(first, holds, free & (direction == direction[first]), stratum, pairs, max_size)
         free[chosen] = False
         if len(chosen) > 1:
             sets.append((z, tuple(usable[i].phrase for i in chosen)))
@@ -323,7 +324,7 @@ def _grow(
     first: int,
     holds: Bool[np.ndarray, "n c"],
     allowed: Bool[np.ndarray, " c"],
-    arm: Int[np.ndarray, " n"],
+    stratum: Int[np.ndarray, " n"],
     pairs: _Pairs,
     max_size: int,
 ) -> tuple[list[int], float]:
@@ -334,7 +335,7 @@ def _grow(
     while len(chosen) < max_size:
         unions = union[:, None] | holds
         wider = unions.sum(0) >= _WIDER * union.sum()
-        others = np.flatnonzero(allowed & wider & _related(union, holds, arm))
+        others = np.flatnonzero(allowed & wider & _related(union, holds, stratum))
         scores = _union_z(unions[:, others], pairs)
         if not len(others) or scores.max() < _LEAST_KEPT * z:
             break
@@ -345,15 +346,22 @@ def _grow(
 
 
 def _related(
-    union: Bool[np.ndarray, " n"], holds: Bool[np.ndarray, "n c"], arm: Int[np.ndarray, " n"]
+    union: Bool[np.ndarray, " n"], holds: Bool[np.ndarray, "n c"], stratum: Int[np.ndarray, " n"]
 ) -> Bool[np.ndarray, " c"]:
-    """Phrases that occur with the union more than chance would have it within each arm (Cole's coefficient)."""
+    """Phrases that occur with the union more than chance would have it within each stratum (Cole's coefficient)."""
     joint = (holds & union[:, None]).sum(0)
     chance, most = np.zeros(holds.shape[1]), np.zeros(holds.shape[1])
-    for which in (0, 1):
-        rows = arm == which
+    for which in np.unique(stratum):
+        rows = stratum == which
         n_union, n_phrase = union[rows].sum(), holds[rows].sum(0)
-        chance += n_union * n_phrase / max(1, rows.sum())
+        chance += n_union * n_phrase / rows.sum()
         most += np.minimum(n_union, n_phrase)
     excess = joint - chance
     return np.asarray((excess > _RELATED * (most - chance)) & (excess > _RELATED_Z * np.sqrt(chance)))
+
+
+def _strata(table: NgramTable, arm: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+    """Arm and quarter of length, measured in known phrases: long responses hold more of everything."""
+    length = np.asarray(table.presence.sum(1)).ravel()
+    quarter = np.searchsorted(np.quantile(length, (0.25, 0.5, 0.75)), length) if len(length) else length
+    return np.asarray(arm * 4 + quarter)
