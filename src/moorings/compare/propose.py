@@ -51,6 +51,8 @@ _OUTCOMES = {
 }
 _LEAST_GROUP = 16
 """Discovery prompts that a group needs before anything is looked for within it alone."""
+_LEAST_FOR_CODE = 400
+"""Discovery responses below which a sparse code of 128 latents has nothing to learn from."""
 _SCREEN_T = 1.5
 """Discovered candidates below this paired t on the discovery prompts are not worth a test."""
 
@@ -112,43 +114,54 @@ def discovered_hypotheses(table: Table, split: Split, settings: Settings) -> lis
         sets = phrase_sets(ngrams, arm, prompt, phrases, n_sets=settings.n_phrase_sets)
         found += _screened([_of_phrases((p.phrase,), 1, "phrases") for p in phrases], table, split, settings.n_phrases)
         found += _screened([_of_phrases(tuple(s), 1, "phrases") for s in sets], table, split, settings.n_phrase_sets)
-        found += _screened(_cluster_hypotheses(table, rows, ngrams, settings), table, split, settings.n_clusters)
-        found += _screened(_latent_hypotheses(table, rows, ngrams, settings), table, split, settings.n_latents)
+        found += _cluster_hypotheses(table, split, rows, ngrams, settings)
+        found += _latent_hypotheses(table, split, rows, ngrams, settings)
     return _without_doubles(found)
 
 
 def _cluster_hypotheses(
-    table: Table, rows: Bool[np.ndarray, " n"], ngrams: NgramTable, settings: Settings
+    table: Table, split: Split, rows: Bool[np.ndarray, " n"], ngrams: NgramTable, settings: Settings
 ) -> list[Hypothesis]:
-    """Clusters of what is left of the texts once the prompt is accounted for; arms are not looked at."""
+    """Clusters of what is left of the texts once the prompt is accounted for; clustering and labels do not see the arm."""
+    if not settings.n_clusters:
+        return []
     left = residualise(table.embeddings, table.corpus.prompt, None)
     hierarchy = cluster_hierarchy(left[rows], seed=settings.seed)
     levels = hierarchy.assign(left)
-    found = []
-    for level in range(levels.shape[1]):
-        for cluster in np.unique(levels[rows, level]):
-            target = levels[:, level] == cluster
-            if 8 <= target[rows].sum() <= 0.7 * rows.sum():
-                found.append(_of_label(label_clusters(ngrams, target[rows]), target, "clusters"))
-    return found
+    targets = [levels[:, level] == c for level in range(levels.shape[1]) for c in np.unique(levels[rows, level])]
+    sized = [target for target in targets if 8 <= target[rows].sum() <= 0.7 * rows.sum()]
+    chosen = _moving(sized, table, split, settings.n_clusters)
+    return [_of_label(label_clusters(ngrams, target[rows]), target, "clusters") for target in chosen]
 
 
 def _latent_hypotheses(
-    table: Table, rows: Bool[np.ndarray, " n"], ngrams: NgramTable, settings: Settings
+    table: Table, split: Split, rows: Bool[np.ndarray, " n"], ngrams: NgramTable, settings: Settings
 ) -> list[Hypothesis]:
-    """Latents of a sparse code of the texts; arms are not looked at."""
-    if not settings.n_latents or rows.sum() < 200:
+    """Latents of a sparse code of the texts; the code and the labels do not see the arm."""
+    if not settings.n_latents or rows.sum() < _LEAST_FOR_CODE:
         return []
     coder = fit_sparse(table.embeddings[rows], n_latents=128, k=8, seed=settings.seed)
     codes = np.asarray(coder.encode(table.embeddings))
+    active = codes > 0
+    n_active = active[rows].sum(0)
+    sized = [active[:, j] for j in np.flatnonzero((n_active >= 8) & (n_active <= 0.5 * rows.sum()))]
     found = []
-    for column in range(codes.shape[1]):
-        active = codes[:, column] > 0
-        if 8 <= active[rows].sum() <= 0.5 * rows.sum():
-            label = describe_latent(codes[rows, column], ngrams)
-            if label is not None:
-                found.append(_of_label(label, active, "sparse"))
+    for target in _moving(sized, table, split, settings.n_latents):
+        label = describe_latent(target[rows].astype(np.float32), ngrams)
+        if label is not None:
+            found.append(_of_label(label, target, "sparse"))
     return found
+
+
+def _moving(targets: Sequence[np.ndarray], table: Table, split: Split, n: int) -> list[np.ndarray]:
+    """The n memberships with the largest paired t on the discovery prompts: only these are worth a label."""
+    if not targets:
+        return []
+    values = np.stack(targets, axis=1).astype(np.float32)
+    t = np.nan_to_num(
+        np.abs(cluster_robust(differences(values, table.corpus, split.discover), table.corpus.families).t)
+    )
+    return [targets[k] for k in np.argsort(-t, kind="stable")[:n] if t[k] > _SCREEN_T]
 
 
 def _screened(candidates: Sequence[Hypothesis], table: Table, split: Split, n: int) -> list[Hypothesis]:

@@ -22,7 +22,7 @@ _STAR_ITALIC = re.compile(r"\*(?<![*\w\\]\*)(?![\s*])[^*\n]++(?<!\s)\*(?![*\w])"
 _LINE_ITALIC = re.compile(r"_(?<![_\w\\]_)(?![\s_])[^_\n]++(?<!\s)_(?![_\w])")
 _INLINE_CODE = re.compile(r"`(?<!``)[^`\n]++`(?!`)")
 _TABLE = re.compile(r"^[ \t]*+\|?[ \t]*+:?-{2,}+:?[ \t]*+\|[ \t]*+(?:[:-]|$)", re.MULTILINE)
-_ADDRESS = re.compile(r"http(?:s?://\S)|www\.\w")
+_ADDRESS = re.compile(r"https?://\S|\bwww\.\w")
 _MARKDOWN_LINK = re.compile(r"\[[^\[\]\n]++\]\([^()\s]++\)")
 _QUOTE = re.compile(r"^[ \t]*+>[ \t]*+\S", re.MULTILINE)
 _DOUBLE_HYPHEN = re.compile(r"--(?:(?<=\w--)(?=\w)|(?<= --) )")

@@ -87,7 +87,7 @@ class Text:
     def sentences(self) -> list[str]:
         """Sentences of the prose; the end of a line ends one too."""
         found = []
-        for line in self.prose.split("\n"):
+        for line in filter(None, self.prose.split("\n")):
             start = 0
             for end in _END.finditer(line):
                 found.append(line[start : end.end()])
