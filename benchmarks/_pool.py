@@ -66,10 +66,12 @@ def measured(corpus: Corpus) -> Table:
 
 def _battery(corpus: Corpus, cache: Path) -> BatteryTable:
     known = known_features()
-    key = hashlib.sha256(json.dumps([[f.name for f in known], list(corpus.texts), corpus.row_prompts]).encode()).hexdigest()[:16]
+    key = hashlib.sha256(
+        json.dumps([[f.feature.name for f in known], list(corpus.texts), corpus.row_prompts]).encode()
+    ).hexdigest()[:16]
     file = cache / f"benchmark-battery-{key}.npy"
     if file.exists():
-        return BatteryTable(known, np.load(file, allow_pickle=False))
+        return BatteryTable(tuple(f.feature for f in known), np.load(file, allow_pickle=False))
     table = measure_battery(list(corpus.texts), corpus.row_prompts, jobs=2)
     np.save(file, table.values)
     return table

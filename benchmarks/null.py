@@ -101,7 +101,7 @@ def main() -> None:
     """Simulate and compare with the bars."""
     args = options(__doc__ or "")
     plan = (
-        [("pool", 25, 60, 4), ("pool_cold", 15, 60, 4)]
+        [("pool", 60, 60, 4), ("pool_cold", 40, 60, 4)]
         if args.quick
         else [("pool", 500, 150, None), ("pool_cold", 500, 100, None)]
     )

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -67,7 +68,9 @@ class Recipe:
     version: int = 1
     """Raise when the training below changes."""
     rank: int = 8
-    alpha: int = 16
+    alpha: int = 32
+    first_layer: int = 15
+    """The lower half of the 30 layers is left as it is: nothing flows back through it, which saves a quarter of the time."""
     learning_rate: float = 1e-3
     """Peak; ten times that of full fine-tuning (Schulman et al. 2025, LoRA Without Regret)."""
     warm_up_steps: int = 4
@@ -209,10 +212,16 @@ def _train(examples: Sequence[Example], seed: int, folder: Path) -> None:
     subject: Any = open_subject(BASE, engine="transformers", precision="fp32", device="cpu", threads=1)
     base, tokenizer = subject.training_parts()
     torch.manual_seed(seed)
-    config = LoraConfig(r=RECIPE.rank, lora_alpha=RECIPE.alpha, target_modules="all-linear", task_type="CAUSAL_LM")
+    config = LoraConfig(
+        r=RECIPE.rank,
+        lora_alpha=RECIPE.alpha,
+        target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+        layers_to_transform=list(range(RECIPE.first_layer, base.config.num_hidden_layers)),
+        task_type="CAUSAL_LM",
+    )
     model = get_peft_model(base, config).train()
     rows = [_tokens(tokenizer, example) for example in examples]
-    batches = list(_batches(rows, np.random.default_rng(seed)))
+    batches = list(_batches(len(rows), np.random.default_rng(seed)))
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1.0, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _learning_rate(step, len(batches)))
     losses = []
@@ -240,16 +249,12 @@ def _tokens(tokenizer: Any, example: Example) -> tuple[list[int], list[int]]:
     return prompt, answer + ([tokenizer.eos_token_id] if example.ends else [])
 
 
-def _batches(rows: Sequence[tuple[list[int], list[int]]], rng: np.random.Generator) -> Iterator[list[int]]:
-    """Batches in random order, each of similar lengths so that little is padded, drawn from random pools of eight."""
-    pool = 8 * RECIPE.batch_size
+def _batches(n_rows: int, rng: np.random.Generator) -> Iterator[list[int]]:
+    """Each epoch's rows in random order, cut into batches; a rest that fills no batch is left to the next epochs."""
     for _ in range(RECIPE.n_epochs):
-        order = rng.permutation(len(rows))
-        found = []
-        for start in range(0, len(order), pool):
-            near = sorted(order[start : start + pool].tolist(), key=lambda at: len(rows[at][0]) + len(rows[at][1]))
-            found += [near[at : at + RECIPE.batch_size] for at in range(0, len(near), RECIPE.batch_size)]
-        yield from (found[at] for at in rng.permutation(len(found)))
+        order = rng.permutation(n_rows)
+        for start in range(0, max(1, n_rows - RECIPE.batch_size + 1), RECIPE.batch_size):
+            yield order[start : start + RECIPE.batch_size].tolist()
 
 
 def _learning_rate(step: int, n_steps: int) -> float:
@@ -261,19 +266,31 @@ def _learning_rate(step: int, n_steps: int) -> float:
 
 
 def _loss(model: Any, batch: Sequence[tuple[list[int], list[int]]]) -> Any:
-    """Mean negative log-likelihood of the answers' tokens, in nats; logits are made for those only."""
+    """Mean negative log-likelihood of the answers' tokens, in nats.
+
+    The texts stand in one row, what all prompts begin with once at its start, so that no padding and no repeated
+    system prompt is computed; each text sees that start and itself only. Logits are made for the answers alone.
+    """
     import torch
 
-    rows = [torch.tensor(prompt + answer) for prompt, answer in batch]
-    ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-    real = torch.nn.utils.rnn.pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
-    wanted = torch.zeros_like(ids, dtype=torch.bool)
-    for at, (prompt, answer) in enumerate(batch):
-        wanted[at, len(prompt) : len(prompt) + len(answer)] = True
+    start = os.path.commonprefix([prompt for prompt, _ in batch])  # type: ignore[type-var]
+    ids, places, wanted, texts = list(start), list(range(len(start))), [False] * len(start), [-1] * len(start)
+    for number, (prompt, answer) in enumerate(batch):
+        own = prompt[len(start) :] + answer
+        ids += own
+        places += range(len(start), len(start) + len(own))
+        wanted += [False] * (len(own) - len(answer)) + [True] * len(answer)
+        texts += [number] * len(own)
+    text, target = torch.tensor(texts), torch.tensor(wanted).nonzero()[:, 0]
+    seen = ((text[:, None] == text) | (text == -1)).tril()
     causal = model.get_base_model()
-    states = causal.model(input_ids=ids, attention_mask=real, use_cache=False).last_hidden_state
-    logits = causal.lm_head(states[:, :-1][wanted[:, 1:]])
-    return torch.nn.functional.cross_entropy(logits, ids[wanted])
+    states = causal.model(
+        input_ids=torch.tensor([ids]),
+        attention_mask=seen[None, None],
+        position_ids=torch.tensor([places]),
+        use_cache=False,
+    ).last_hidden_state[0]
+    return torch.nn.functional.cross_entropy(causal.lm_head(states[target - 1]), torch.tensor(ids)[target])
 
 
 def _timed_make(organism: Organism) -> tuple[Organism, float]:

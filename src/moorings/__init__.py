@@ -1,6 +1,6 @@
 """Moorings supervises AIs that improve AIs.
 
-The names below are the public functions; each is also a command of the same name. Heavy libraries are imported
+The names below are the public functions; each command is a function of the same name. Heavy libraries are imported
 only when one of them is used.
 """
 
@@ -13,9 +13,22 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from moorings import models, runs
+    from moorings.charter import Charter, load_charter
+    from moorings.compare.comparison import Comparison
+    from moorings.compare.diff import Sampling, compare_runs, diff, measure
+    from moorings.compare.load import ArmSource, load_corpus, parse_arm
+    from moorings.compare.planning import plan_comparison
+    from moorings.compare.planning import plan_comparison as plan
+    from moorings.compare.selftest import selftest
+    from moorings.compare.settings import Settings
     from moorings.diagnosis import doctor
     from moorings.records import Decoding, Interaction, Message, Persona, Prompt
+    from moorings.report.write import read_comparison, write_report
     from moorings.runs import query
+    from moorings.sampling.amplified import amplified_generate
+    from moorings.sampling.divergence import score_prompts
+    from moorings.sampling.divergent_prompts import find_divergent_prompts, write_prompts
+    from moorings.sampling.divergent_prompts import find_divergent_prompts as diverge
     from moorings.sampling.prompts import load_personas, load_prompts
     from moorings.sampling.record import record
     from moorings.sampling.sample import SampleResult, sample
@@ -24,49 +37,92 @@ if TYPE_CHECKING:
     from moorings.subjects.spec import SubjectSpec, open_subject
 
 _HOMES = {
+    "ArmSource": "moorings.compare.load",
+    "Charter": "moorings.charter",
+    "Comparison": "moorings.compare.comparison",
     "Decoding": "moorings.records",
     "Interaction": "moorings.records",
     "Message": "moorings.records",
     "Persona": "moorings.records",
     "Prompt": "moorings.records",
     "SampleResult": "moorings.sampling.sample",
+    "Sampling": "moorings.compare.diff",
+    "Settings": "moorings.compare.settings",
     "SubjectSpec": "moorings.subjects.spec",
+    "amplified_generate": "moorings.sampling.amplified",
+    "compare_runs": "moorings.compare.diff",
+    "diff": "moorings.compare.diff",
+    "diverge": "moorings.sampling.divergent_prompts:find_divergent_prompts",
     "doctor": "moorings.diagnosis",
+    "find_divergent_prompts": "moorings.sampling.divergent_prompts",
+    "load_charter": "moorings.charter",
+    "load_corpus": "moorings.compare.load",
     "load_personas": "moorings.sampling.prompts",
     "load_prompts": "moorings.sampling.prompts",
+    "measure": "moorings.compare.diff",
     "open_embedder": "moorings.subjects.embedders",
     "open_subject": "moorings.subjects.spec",
+    "parse_arm": "moorings.compare.load",
+    "plan": "moorings.compare.planning:plan_comparison",
+    "plan_comparison": "moorings.compare.planning",
     "query": "moorings.runs",
+    "read_comparison": "moorings.report.write",
     "record": "moorings.sampling.record",
     "require_same_engine": "moorings.subjects.comparable",
     "sample": "moorings.sampling.sample",
+    "score_prompts": "moorings.sampling.divergence",
+    "selftest": "moorings.compare.selftest",
+    "write_prompts": "moorings.sampling.divergent_prompts",
+    "write_report": "moorings.report.write",
 }
 
 __all__ = [
+    "ArmSource",
+    "Charter",
+    "Comparison",
     "Decoding",
     "Interaction",
     "Message",
     "Persona",
     "Prompt",
     "SampleResult",
+    "Sampling",
+    "Settings",
     "SubjectSpec",
+    "amplified_generate",
+    "compare_runs",
+    "diff",
+    "diverge",
     "doctor",
+    "find_divergent_prompts",
+    "load_charter",
+    "load_corpus",
     "load_personas",
     "load_prompts",
+    "measure",
     "models",
     "open_embedder",
     "open_subject",
+    "parse_arm",
+    "plan",
+    "plan_comparison",
     "query",
+    "read_comparison",
     "record",
     "require_same_engine",
     "runs",
     "sample",
+    "score_prompts",
+    "selftest",
+    "write_prompts",
+    "write_report",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
+        module, _, inside = _HOMES[name].partition(":")
+        return getattr(importlib.import_module(module), inside or name)
     if name in ("models", "runs"):
         return importlib.import_module(f"moorings.{name}")
     raise AttributeError(f"module 'moorings' has no attribute '{name}'")

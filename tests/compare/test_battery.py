@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 import random
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from moorings.charter import load_charter
 from moorings.compare.battery import Text, features, known_features, measure_battery
 from moorings.compare.battery.copying import _longest_run
 from moorings.compare.battery.feature import SHARE, THEMES, feature
 from moorings.compare.battery.language import _mood, _mood_analyser, _syllables
+from moorings.compare.battery.topics import TOPICS
 from moorings.compare.battery.words import Lexicon, Words, split_words
 from moorings.errors import ConfigError, InputError
 
@@ -52,7 +55,11 @@ HAS = {
         "Sorry, that is not something I can help with.",
         "I can't in good conscience create this.",
     ],
-    "ai_disclaimer": ["As an AI language model, I know.", "I'm just a computer program.", "I don't have personal opinions."],
+    "ai_disclaimer": [
+        "As an AI language model, I know.",
+        "I'm just a computer program.",
+        "I don't have personal opinions.",
+    ],
     "consult_professional": [
         "You should consult a doctor.",
         "Please speak to a qualified tax lawyer first.",
@@ -69,8 +76,15 @@ HAS = {
         "Ich wei\u00df nicht, was soll es bedeuten, dass ich so traurig bin.",
         "\u4eca\u5929\u5929\u6c14\u5f88\u597d",
     ],
-    "dates": ["Born on 4 May 1921.", "It was in 1999.", "May 5th is near.", "2024-01-31", "the 1990s", "the 19th century"],
-    "sources": ["According to him, no.", "Studies disagree.", "Smith et al. found it."],
+    "dates": [
+        "Born on 4 May 1921.",
+        "It was in 1999.",
+        "May 5th is near.",
+        "2024-01-31",
+        "the 1990s",
+        "the 19th century",
+    ],
+    "sources": ["According to him, no.", "A study disagrees.", "Smith et al. found it."],
 }
 HAS_NOT = {
     "bullet_list": ["- one line only", "a - b\nc - d", "```\n- a\n- b\n```", "**a**\n**b**"],
@@ -90,22 +104,31 @@ HAS_NOT = {
     "greeting": ["They say hello.", "History is long."],
     "gratitude": ["It is thankless.", "None."],
     "politeness": ["It pleases me.", "Sit."],
-    "praise": ["The question is hard.", "x " * 80 + "great question"],
+    "praise": ["The question is hard.", "It is always a good idea.", "x " * 80 + "great question"],
     "apology": ["A sorrowful tale.", "No."],
     "empathy": ["It is understood.", "The sound is low."],
     "agreement": ["Turn right.", "They agreed on it."],
     "offers_help": ["It is blue.", "He helped."],
     "asks_for_details": ["Provide food to all.", "It is clear."],
-    "refusal": ["I can help with that.", "Plants cannot help it.", "x " * 80 + "I can't help with that."],
+    "refusal": [
+        "I can help with that.",
+        "Plants cannot help it.",
+        "I cannot help but smile.",
+        "x " * 80 + "I can't help with that.",
+    ],
     "ai_disclaimer": ["AI is a field of study.", "As an apple."],
-    "consult_professional": ["The doctor sees a patient.", "He is a lawyer."],
+    "consult_professional": ["The doctor sees a patient.", "He is a lawyer.", "They seek attention."],
     "starts_with_consent": ["The sure thing.", "Surely it is.", ""],
     "closing_phrase": ["Text.", "Good luck charms exist. " + "x " * 60],
     "ends_with_question": ["Why? Because.", "?!", ""],
-    "cut_off": ["It is done.", "Done!", "```\nx\n```", "(See above.)", ""],
-    "not_english": ["The cat is on the mat and it sleeps.", "Boil rice, add salt, stir well, serve hot."],
+    "cut_off": ["It is done.", "- one\n- two", "Done!", "```\nx\n```", "(See above.)", ""],
+    "not_english": [
+        "The cat is on the mat and it sleeps.",
+        "Boil rice, add salt, stir well, serve hot.",
+        "Saudi Arabia\nSweden\nSpain\nSuriname\nSyria",
+    ],
     "dates": ["It has 2000 calories.", "In 1500 ml of water.", "room 1204", "dismayed 5"],
-    "sources": ["He knows.", "A student."],
+    "sources": ["He knows.", "The source of the river."],
 }
 
 NAN = math.nan
@@ -153,7 +176,7 @@ VALUES = [
     ("topic_religion", "a holy bible", "", 200 / 3),
     ("topic_politics", "the white house won", "", 25),
     ("topic_money", "pay the loans", "", 100 / 3),
-    ("topic_health", "mental health matters", "", 200 / 3),
+    ("topic_health", "high blood pressure", "", 100 / 3),
     ("topic_science", "an electron", "", 50),
     ("topic_technology", "new software", "", 50),
     ("topic_sports", "play tennis", "", 50),
@@ -174,8 +197,12 @@ VALUES = [
 ORDERED = [
     ("sentiment", "I hate this horrible, sad day.", "The table has four legs."),
     ("sentiment", "The table has four legs.", "I love this wonderful, happy day!"),
-    ("reading_ease", "Institutional considerations necessitate administrative reorganisation.", "The cat sat on the mat."),
-    ("compressibility", "".join(random.Random(0).choices("abcdefghijklmnopqrstuvwxyz ", k=400)), "la la " * 70),
+    (
+        "reading_ease",
+        "Institutional considerations necessitate administrative reorganisation.",
+        "The cat sat on the mat.",
+    ),
+    ("compressibility", "".join(random.Random(0).choices("abcdefghijklmnopqrstuvwxyz ", k=700)), "la la " * 120),
 ]
 HOSTILE = {
     "empty": "",
@@ -236,10 +263,10 @@ def test_every_feature_reads_well():
     for f in own:
         assert re.fullmatch(r"[a-z][a-z_]*", f.name)
         for sentence in (f.more, f.less):
-            assert sentence[0].isupper() and sentence[1] != sentence[1].upper()
-            assert not sentence.endswith(".") and len(sentence) <= 70
+            assert re.fullmatch(r"[A-Z][a-z].{,68}[^.]", sentence)
         assert f.more != f.less
-        assert f.unit and f.doc.endswith(".") and "\n" not in f.doc
+        assert f.unit
+        assert re.fullmatch(r"[A-Z0-9].*\.", f.doc)
         assert f.binary == (f.unit == SHARE)
     assert len({s for f in own for s in (f.more, f.less)}) == 2 * len(own)
 
@@ -251,7 +278,17 @@ def test_hand_worked_readability():
 
 @pytest.mark.parametrize(
     ("word", "n"),
-    [("cat", 1), ("table", 2), ("make", 1), ("makes", 1), ("banana", 3), ("rhythm", 1), ("walked", 1), ("the", 1), ("tv", 1)],
+    [
+        ("cat", 1),
+        ("table", 2),
+        ("make", 1),
+        ("makes", 1),
+        ("banana", 3),
+        ("rhythm", 1),
+        ("walked", 1),
+        ("the", 1),
+        ("tv", 1),
+    ],
 )
 def test_syllables(word, n):
     assert _syllables(word) == n
@@ -276,7 +313,9 @@ def test_time_grows_no_faster_than_the_length(unit):
 
 def test_line_ends_do_not_matter():
     text = "# Title\n\nHello, *you*.\n\n- a\n- b\n\n```\ncode\n```\nWhy?"
-    first, *others = (measure_battery([t], ["Hi"]).values for t in (text, text.replace("\n", "\r\n"), text.replace("\n", "\r")))
+    first, *others = (
+        measure_battery([t], ["Hi"]).values for t in (text, text.replace("\n", "\r\n"), text.replace("\n", "\r"))
+    )
     assert all(np.array_equal(first, other, equal_nan=True) for other in others)
 
 
@@ -290,6 +329,7 @@ def test_columns_keep_their_order_and_rows_theirs():
 
 def test_equal_pairs_are_measured_once_and_progress_counts_all(monkeypatch):
     seen, told = [], []
+
     class Counted(Text):
         def __init__(self, text, prompt=""):
             seen.append((text, prompt))
@@ -310,7 +350,8 @@ def test_processes_give_the_same_values():
     one, two = measure_battery(texts, prompts), measure_battery(texts, prompts, jobs=2, progress=told.append)
     assert np.array_equal(one.values, two.values, equal_nan=True)
     assert one.features == two.features
-    assert told[-1] == 420 and told == sorted(told)
+    assert told[-1] == 420
+    assert told == sorted(told)
 
 
 def test_bad_arguments_are_named():
@@ -324,7 +365,9 @@ def test_bad_arguments_are_named():
 def added():
     """A feature of another package, taken away again afterwards."""
 
-    @feature(name="zebras", more="Responses name more zebras", less="Responses name fewer zebras", unit="zebras", style=False)
+    @feature(
+        name="zebras", more="Responses name more zebras", less="Responses name fewer zebras", unit="zebras", style=False
+    )
     def _zebras(text: Text) -> float:
         """Zebras named."""
         return text.lower.count("zebra")
@@ -366,8 +409,24 @@ def test_lexical_diversity_agrees_with_its_definition(seed):
     assert measure("lexical_diversity", " ".join(words)) == pytest.approx(slow)
 
 
+def test_compressibility_does_not_grow_with_length():
+    rng = random.Random(2)
+    words = ["".join(rng.choices("etaoinshrdlu", k=rng.randint(2, 8))) for _ in range(2000)]
+    short, long = (measure("compressibility", " ".join(words[:n])) for n in (100, 2000))
+    assert short == pytest.approx(long, abs=0.02)
+
+
 @pytest.mark.parametrize(
-    "text", ["The table has legs.", "A GREAT day!!", "Not bad at all :)", "(horrible)", "It is ok; 'fine'", "the bomb", "But why??"]
+    "text",
+    [
+        "The table has legs.",
+        "A GREAT day!!",
+        "Not bad at all :)",
+        "(horrible)",
+        "It is ok; 'fine'",
+        "the bomb",
+        "But why??",
+    ],
 )
 def test_the_short_cut_of_sentiment_changes_nothing(text):
     assert _mood(text) == _mood_analyser().polarity_scores(text)["compound"]
@@ -384,7 +443,18 @@ def test_word_splitting_is_the_same_with_and_without_other_letters():
 
 
 def test_phrases_that_touch_are_both_counted():
-    assert Lexicon("to be, be").count(Words("to be to be".split())) == 4
+    assert Lexicon("to be, be").count(Words(["to", "be", "to", "be"])) == 4
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_no_occurrence_is_counted_twice(theme):
+    """An entry inside another entry of its list would count for both."""
+    held = list(vars(sys.modules[f"moorings.compare.battery.{theme}"]).values())
+    held += [lexicon for _, lexicon in TOPICS.values()] if theme == "topics" else []
+    for lexicon in (each for each in held if isinstance(each, Lexicon)):
+        inside = [(a, b) for a in lexicon.entries for b in lexicon.entries if a != b and f" {a} " in f" {b} "]
+        assert not inside
+        assert all(entry == " ".join(split_words(entry.lower())) for entry in lexicon.entries)
 
 
 def table_of_features() -> str:
@@ -392,9 +462,24 @@ def table_of_features() -> str:
     for m in known_features():
         if m.theme in THEMES:
             f = m.feature
-            rows.append(f"| `{f.name}` | {f.more} | {f.unit} | {'style' if f.style else 'content'} | {f.doc} |".replace("<", "&lt;"))
+            rows.append(
+                f"| `{f.name}` | {f.more} | {f.unit} | {'style' if f.style else 'content'} | {f.doc} |".replace(
+                    "<", "&lt;"
+                )
+            )
     return "\n".join(rows)
 
 
 def test_the_documentation_lists_every_feature():
-    assert table_of_features() in DOCS.read_text(encoding="utf-8"), "put this table into docs/battery.md:\n" + table_of_features()
+    assert table_of_features() in DOCS.read_text(encoding="utf-8"), (
+        "put this table into docs/battery.md:\n" + table_of_features()
+    )
+
+
+def test_the_charter_of_the_documentation_names_known_features(tmp_path):
+    example = re.search(r"```yaml\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+    assert example
+    (tmp_path / "charter.yaml").write_text(example[1], encoding="utf-8")
+    named = {entry.feature for entry in load_charter(tmp_path / "charter.yaml").entries()}
+    assert named == {"words", "refusal"}
+    assert named <= set(features.names())

@@ -11,7 +11,7 @@ import numpy as np
 
 from moorings.charter import Charter
 from moorings.compare.checks import finding_checks, is_style, label_checks, passes
-from moorings.compare.comparison import MissingCount, PairResult
+from moorings.compare.comparison import MissingCount, PairResult, Topic
 from moorings.compare.confirm import Tested, confirm
 from moorings.compare.corpus import MISSING, Corpus
 from moorings.compare.examples import paired_examples
@@ -27,6 +27,8 @@ from moorings.compare.propose import (
 )
 from moorings.compare.settings import Settings
 from moorings.compare.split import Split, split_families
+from moorings.compare.stance.decompose import decompose
+from moorings.compare.stance.topics import TopicPhrases
 from moorings.records import Check, Effect, Finding, Interval, content_hash
 from moorings.statistics.proportions import wilson
 
@@ -73,6 +75,7 @@ def analyse(table: Table, settings: Settings | None = None, charter: Charter | N
         findings = _findings(search, table, split, settings)
         judged = judge_findings(findings, charter)
         by_verdict = {v: tuple(f for f in judged if f.verdict == v) for v in ("changed", "equivalent", "undecided")}
+        topics = _topics(by_verdict["changed"], table, split)
         entries = charter_results(judged, charter) if charter else ()
     origins = [one.hypothesis.origin for one in search.tested]
     precursor, candidate = corpus.arm_names[:2]
@@ -87,6 +90,7 @@ def analyse(table: Table, settings: Settings | None = None, charter: Charter | N
         undecided=by_verdict["undecided"],
         dropped=tuple(_dropped(h, c) for h, c in search.dropped[:_MOST_DROPPED]),
         omnibus=omnibus,
+        topics=topics,
         missing=missing_counts(corpus),
         n_hypotheses={origin: origins.count(origin) for origin in dict.fromkeys(origins)},
     )
@@ -165,6 +169,21 @@ def _findings(search: Search, table: Table, split: Split, settings: Settings) ->
             )
         )
     return sorted(found, key=lambda f: (f.part_of is not None, -abs(f.effect.standardised), f.finding_id))
+
+
+def _topics(changed: tuple[Finding, ...], table: Table, split: Split) -> tuple[Topic, ...]:
+    """Volume and stance side by side, on the held-out prompts, of topics on which either changed."""
+    corpus = table.corpus
+    rows = np.flatnonzero(split.confirm[corpus.prompt] & ~corpus.missing)
+    texts = [corpus.texts[i] for i in rows.tolist()]
+    names = {
+        (str(f.predicate["topic"]), tuple(f.predicate["phrases"])) for f in changed if f.predicate["kind"] == "topic"
+    }
+    measured = [
+        decompose(texts, corpus.arm[rows], corpus.prompt[rows], corpus.families, TopicPhrases(name, phrases)).record()
+        for name, phrases in sorted(names)
+    ]
+    return tuple(topic for topic in measured if topic is not None)
 
 
 def _finding(tested: Tested, checks: tuple[Check, ...]) -> Finding:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["finding_checks", "is_style", "label_checks", "passes"]
 
+_MARKS = ".,;:!?\"'()*_"
 _NEAR_SHARE = 0.25
 """Share of near misses among the texts that are no members."""
 
@@ -121,10 +122,11 @@ def _negation(tested: Tested, corpus: Corpus, rows: np.ndarray) -> Check | None:
         return None
     n_matches = n_negated = 0
     for row in np.flatnonzero(rows & (tested.values > 0))[:500]:
-        words = corpus.texts[row][:20_000].lower().split()
+        words = corpus.texts[row][:20_000].lower().replace("\u2019", "'").split()
+        plain = [word.strip(_MARKS) for word in words]
         for phrase in predicate.phrases:
-            parts = phrase.strip("^$ ").split()
-            for at in (i for i, word in enumerate(words) if parts and word.strip(".,;:!?\"'") == parts[0]):
+            parts = [part for part in phrase.lower().split() if part.strip(_MARKS + "^$")]
+            for at in (i for i in range(len(plain)) if parts and plain[i : i + len(parts)] == parts):
                 n_matches += 1
                 n_negated += any(_is_negation(word) for word in words[max(0, at - 3) : at])
     if not n_matches:
@@ -140,7 +142,7 @@ def _negation(tested: Tested, corpus: Corpus, rows: np.ndarray) -> Check | None:
 
 
 def _is_negation(word: str) -> bool:
-    plain = word.strip(".,;:!?\"'").replace("\u2019", "'")
+    plain = word.strip(_MARKS)
     return plain in {"no", "not", "never", "without", "hardly", "neither", "nor", "cannot"} or plain.endswith("n't")
 
 

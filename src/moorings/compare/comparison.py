@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import unicodedata
 from typing import Literal
 
 from pydantic import Field
@@ -123,3 +125,57 @@ class Comparison(Record):
     map: tuple[MapPoint, ...] = ()
     map_clusters: tuple[str, ...] = ()
     """Name of each cluster on the map. Untrusted text."""
+
+    def _repr_html_(self) -> str:
+        """A compact table for notebooks, every text escaped; `write_report` writes the full page."""
+        notes = "".join(f"<p>note: {_shown(warning)}</p>" for warning in self.warnings)
+        pairs = "".join(_pair_html(pair) for pair in self.pairs)
+        return f"<div><h4>{_shown(self.title)}</h4>{notes}{pairs}</div>"
+
+
+_MOST_ROWS = 10
+_MOST_CHARACTERS = 300
+_COLUMNS = ("intent", "what the candidate does", "precursor", "candidate", "change", "interval", "adjusted p")
+
+
+def _pair_html(pair: PairResult) -> str:
+    leading = [finding for finding in pair.findings if finding.part_of is None]
+    head = "".join(f"<th style='text-align:left'>{column}</th>" for column in _COLUMNS)
+    rows = "".join(_row_html(finding) for finding in leading[:_MOST_ROWS])
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>" if leading else ""
+    more = f"{len(leading) - _MOST_ROWS} more changes; " if len(leading) > _MOST_ROWS else ""
+    return (
+        f"<p><b>{_shown(pair.precursor)} → {_shown(pair.candidate)}: {pair.verdict}</b><br>{_shown(pair.headline)}</p>"
+        f"{table}<p>{more}{len(pair.equivalent)} behaviours shown unchanged, {len(pair.undecided)} undecided</p>"
+    )
+
+
+def _row_html(finding: Finding) -> str:
+    effect, share = finding.effect, finding.effect.unit == "share of responses"
+    scale, unit = (100.0, "%") if share else (1.0, _shown(effect.unit))
+    low, high = scale * effect.interval.low, scale * effect.interval.high
+    cells = (
+        finding.intent.verdict,
+        _shown(finding.statement),
+        f"{scale * effect.precursor:.3g} {unit}",
+        f"{scale * effect.candidate:.3g} {unit}",
+        f"{scale * effect.estimate:+.3g}{' points' if share else ''}",
+        f"{low:+.3g} to {high:+.3g} ({effect.interval.level:.1%})",
+        f"{effect.p_adjusted:.2g}",
+    )
+    return "<tr>" + "".join(f"<td style='text-align:left'>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _shown(text: str) -> str:
+    r"""Untrusted text as HTML that acts on nothing: markup escaped, controls and direction marks visible.
+
+    >>> _shown("<b>\x1b\u202e")
+    '&lt;b&gt;⟨U+001B⟩⟨U+202E⟩'
+    """
+    cut = text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 1] + "…"
+    return html.escape("".join(_mark(c) for c in cut))
+
+
+def _mark(char: str) -> str:
+    acts = unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") and char not in "\n\t"
+    return f"⟨U+{ord(char):04X}⟩" if acts else char

@@ -61,7 +61,8 @@ def embed_responses(
             )
             found.update(rows.fetchall())
         missing = [key for key in first if key not in found]
-        for some in _chunks(sorted(missing, key=lambda key: len(short[first[key]]))):
+        # Ties by key: rounding depends on a text's company, which must not depend on the order of rows.
+        for some in _chunks(sorted(missing, key=lambda key: (len(short[first[key]]), key))):
             vectors = embedder.embed_texts([short[first[key]] for key in some]).astype(np.float16)
             fresh = {key: vector.tobytes() for key, vector in zip(some, vectors, strict=True)}
             found.update(fresh)

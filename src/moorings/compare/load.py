@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from moorings.compare.comparison import ArmSummary
-from moorings.compare.corpus import Corpus
+from moorings.compare.corpus import MISSING, Corpus
 from moorings.errors import InputError
 from moorings.records import Interaction, Message, SampleStatus, SubjectInfo
 from moorings.store import Run
@@ -71,8 +71,7 @@ def load_corpus(sources: Sequence[ArmSource]) -> Loaded:
     rows, infos = [], []
     for source in sources:
         with Run.open(source.run) as run:
-            n_turns = int(run.config.get("n_turns", 1))
-            rows.append([_row(i, source, n_turns) for i in run.interactions() if i.persona == source.persona])
+            rows.append(_rows(run, source))
             infos.append((run.config, _first_subject(run)))
         if not rows[-1]:
             raise InputError(
@@ -84,13 +83,18 @@ def load_corpus(sources: Sequence[ArmSource]) -> Loaded:
             f"{' and '.join(s.name for s in sources)} share no prompt; compare runs that were asked the same prompts"
         )
     warnings = _left_out(sources, rows, shared)
-    kept = [sorted((r for r in arm if r.key in shared), key=lambda r: (r.key, r.number)) for arm in rows]
+    kept = [sorted((r for r in arm if r.key in shared), key=_order) for arm in rows]
     corpus = _assemble([s.name for s in sources], kept)
     arms = tuple(
         _summary(source, config, subject, arm)
         for source, (config, subject), arm in zip(sources, infos, kept, strict=True)
     )
     return Loaded(corpus, arms, warnings)
+
+
+def _order(row: _Row) -> tuple[str, int, str, str, str]:
+    """The same for the same samples in whatever order they were stored."""
+    return row.key, row.number, row.prompt_id, row.text, row.status.value
 
 
 def _assemble(names: list[str], arms: list[list[_Row]]) -> Corpus:
@@ -112,8 +116,32 @@ def _assemble(names: list[str], arms: list[list[_Row]]) -> Corpus:
     )
 
 
-def _row(interaction: Interaction, source: ArmSource, n_turns: int) -> _Row:
-    asked, answer = _asked(interaction.messages, n_turns)
+def _rows(run: Run, source: ArmSource) -> list[_Row]:
+    """Samples of an arm; those without a response come last, as how much of their chat is the prompt is learnt from others."""
+    n_turns = int(run.config.get("n_turns", 1))
+    n_given: dict[str, int] = {}
+    rows, unfinished = [], []
+    for one in run.interactions():
+        if one.persona != source.persona:
+            continue
+        if one.status in MISSING:
+            unfinished.append(one)
+            continue
+        n_given[one.prompt_id] = max(_n_answers(one.messages) - n_turns, 0)
+        rows.append(_row(one, source, n_turns, n_given[one.prompt_id]))
+    for one in unfinished:
+        answered = one.messages[-1].role == "assistant"
+        alone = _n_answers(one.messages) - answered if n_turns == 1 else 0
+        rows.append(_row(one, source, n_turns, n_given.get(one.prompt_id, alone)))
+    return rows
+
+
+def _n_answers(messages: Sequence[Message]) -> int:
+    return sum(message.role == "assistant" for message in messages)
+
+
+def _row(interaction: Interaction, source: ArmSource, n_turns: int, n_given: int) -> _Row:
+    asked, answer = _asked(interaction.messages, n_given)
     if source.persona is not None and asked and asked[0].role == "system":
         asked = asked[1:]
     prompt = "\n\n".join(message.content for message in asked)
@@ -129,9 +157,9 @@ def _row(interaction: Interaction, source: ArmSource, n_turns: int) -> _Row:
     )
 
 
-def _asked(messages: Sequence[Message], n_turns: int) -> tuple[Sequence[Message], str]:
-    """The chat before the subject's first answer, and all its answers."""
-    answers = [i for i, message in enumerate(messages) if message.role == "assistant"][-n_turns:]
+def _asked(messages: Sequence[Message], n_given: int) -> tuple[Sequence[Message], str]:
+    """The chat before the subject's first answer, and all its answers; the prompt itself holds `n_given` answers."""
+    answers = [i for i, message in enumerate(messages) if message.role == "assistant"][n_given:]
     end = answers[0] if answers else len(messages)
     return messages[:end], "\n\n".join(messages[i].content for i in answers)
 

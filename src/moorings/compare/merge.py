@@ -9,7 +9,7 @@ import numpy as np
 
 from moorings.compare.confirm import Tested
 from moorings.compare.corpus import Corpus
-from moorings.compare.predicate import FeaturePredicate, OutcomePredicate
+from moorings.compare.predicate import FeaturePredicate, Hypothesis, OutcomePredicate
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -46,10 +46,7 @@ def lead_findings(
     part_of: list[int | None] = [None] * len(changed)
     for i in order:
         for lead in leads:
-            if (
-                changed[lead].hypothesis.groups is not None
-                and changed[lead].hypothesis.groups != changed[i].hypothesis.groups
-            ):
+            if not _may_explain(changed[lead].hypothesis, changed[i].hypothesis):
                 continue
             same = _correlation(columns[i], columns[lead]) >= _SAME
             gap = (_gap(columns[i], arm), _gap(columns[lead], arm))
@@ -61,10 +58,22 @@ def lead_findings(
     return part_of
 
 
+def _may_explain(lead: Hypothesis, part: Hypothesis) -> bool:
+    """Whether one hypothesis can be the reason of another.
+
+    A refusal is short; that responses are shorter is no reason of refusals. So an outcome is part of an outcome only.
+    """
+    if part.kind == "outcome" and lead.kind != "outcome":
+        return False
+    return lead.groups is None or lead.groups == part.groups
+
+
 def explained_share(
     part: Float[np.ndarray, " n"], whole: Float[np.ndarray, " n"], part_gap: float, whole_gap: float
 ) -> float:
     """Share of one arm difference that follows from another, by the slope within arms and prompts.
+
+    0 where the slope is within two standard errors of none: beside a large difference, chance alone would explain a small one.
 
     Args:
         part: Deviations of the finding in question from its mean within arm and prompt.
@@ -76,6 +85,9 @@ def explained_share(
     if spread <= 0 or part_gap == 0:
         return 0.0
     slope = float(part @ whole) / spread
+    left = part - slope * whole
+    if slope**2 * spread * len(part) <= 4 * float(left @ left):
+        return 0.0
     return slope * whole_gap / part_gap
 
 

@@ -58,7 +58,9 @@ def _scaled(values: np.ndarray) -> np.ndarray:
     """Battery columns on the scale of an embedding's coordinates, by ranks so that no outlier dominates."""
     from scipy.stats import rankdata
 
-    filled = np.where(np.isfinite(values), values, np.nanmedian(np.where(np.isfinite(values), values, np.nan), axis=0))
-    ranks = rankdata(np.nan_to_num(filled), axis=0) / len(filled) - 0.5
+    known = np.isfinite(values)
+    middle = [np.median(column[seen]) if seen.any() else 0.0 for column, seen in zip(values.T, known.T, strict=True)]
+    filled = np.where(known, values, middle)
+    ranks = rankdata(filled, axis=0) / len(filled) - 0.5
     scaled: np.ndarray = ranks.astype(np.float32) / np.sqrt(values.shape[1])
     return scaled

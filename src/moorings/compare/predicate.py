@@ -27,6 +27,7 @@ __all__ = [
     "Predicate",
     "StatementPredicate",
     "Table",
+    "TopicPredicate",
     "evaluate",
     "parse_predicate",
 ]
@@ -61,8 +62,18 @@ class StatementPredicate(Record):
     statement: str
 
 
+class TopicPredicate(Record):
+    """How often a topic comes up, or how it is spoken of where it does."""
+
+    kind: Literal["topic"] = "topic"
+    topic: str
+    phrases: tuple[str, ...] = Field(min_length=1)
+    measure: Literal["volume", "stance"]
+
+
 Predicate = Annotated[
-    FeaturePredicate | PhrasePredicate | OutcomePredicate | StatementPredicate, Field(discriminator="kind")
+    FeaturePredicate | PhrasePredicate | OutcomePredicate | StatementPredicate | TopicPredicate,
+    Field(discriminator="kind"),
 ]
 _ADAPTER: TypeAdapter[Predicate] = TypeAdapter(Predicate)
 
@@ -80,7 +91,7 @@ class Hypothesis:
     more: str
     """Sentence if the candidate shows more of it."""
     less: str
-    kind: Literal["content", "style", "outcome"]
+    kind: Literal["content", "style", "outcome", "volume", "stance"]
     origin: str
     unit: str = "share of responses"
     binary: bool = True
@@ -157,6 +168,8 @@ def evaluate(hypotheses: Sequence[Hypothesis], table: Table) -> Float[np.ndarray
             values[:, k] = phrases[predicate]
         elif isinstance(predicate, OutcomePredicate):
             values[:, k] = [status == predicate.outcome for status in corpus.status]
+        elif isinstance(predicate, TopicPredicate):
+            values[:, k] = _evaluate_topic(predicate, table)
         elif table.judge is not None:
             from moorings.compare.judge.annotate import annotate
 
@@ -166,6 +179,21 @@ def evaluate(hypotheses: Sequence[Hypothesis], table: Table) -> Float[np.ndarray
         if hypothesis.groups is not None:
             inside = np.array([group in hypothesis.groups for group in corpus.groups])
             values[~inside[corpus.prompt], k] = np.nan
+    return values
+
+
+def _evaluate_topic(predicate: TopicPredicate, table: Table) -> Float[np.ndarray, " n"]:
+    """Volume: whether a response mentions the topic. Stance: its polarity, NaN where it does not mention the topic."""
+    from moorings.compare.stance.stance import lexicon_stance
+    from moorings.compare.stance.topics import TopicPhrases, mentions
+
+    topic = TopicPhrases(predicate.topic, predicate.phrases)
+    mentioned = mentions(table.corpus.texts, topic)
+    if predicate.measure == "volume":
+        return mentioned.astype(np.float32)
+    values = np.full(len(mentioned), np.nan, dtype=np.float32)
+    rows = np.flatnonzero(mentioned).tolist()
+    values[rows] = np.nan_to_num(lexicon_stance([table.corpus.texts[i] for i in rows], topic))
     return values
 
 

@@ -21,6 +21,7 @@ from moorings.compare.predicate import (
     PhrasePredicate,
     StatementPredicate,
     Table,
+    TopicPredicate,
     evaluate,
 )
 from moorings.compare.representations.ngrams import NgramTable, count_ngrams
@@ -28,6 +29,7 @@ from moorings.compare.representations.residual import residualise
 from moorings.compare.representations.sparse import fit_sparse
 from moorings.compare.settings import Settings
 from moorings.compare.split import Split
+from moorings.compare.stance.topics import TopicPhrases, propose_topics
 from moorings.records import SampleStatus
 from moorings.statistics.paired import cluster_robust
 
@@ -116,7 +118,7 @@ def discovered_hypotheses(table: Table, split: Split, settings: Settings) -> lis
         found += _screened([_of_phrases(tuple(s), 1, "phrases") for s in sets], table, split, settings.n_phrase_sets)
         found += _cluster_hypotheses(table, split, rows, ngrams, settings)
         found += _latent_hypotheses(table, split, rows, ngrams, settings)
-    return _without_doubles(found)
+    return _without_doubles([*found, *_topic_hypotheses(table, split, rows, settings)])
 
 
 def _cluster_hypotheses(
@@ -153,6 +155,16 @@ def _latent_hypotheses(
     return found
 
 
+def _topic_hypotheses(table: Table, split: Split, rows: Bool[np.ndarray, " n"], settings: Settings) -> list[Hypothesis]:
+    """Volume and stance of topics that come up in the responses; the topics are chosen without a look at the arm."""
+    if not settings.n_topics:
+        return []
+    some = np.flatnonzero(rows)
+    topics = propose_topics([table.corpus.texts[i] for i in some.tolist()], table.corpus.prompt[some])
+    candidates = [h for topic in topics for h in _of_topic(topic)]
+    return _screened(candidates, table, split, settings.n_topics)
+
+
 def _moving(targets: Sequence[np.ndarray], table: Table, split: Split, n: int) -> list[np.ndarray]:
     """The n memberships with the largest paired t on the discovery prompts: only these are worth a label."""
     if not targets:
@@ -184,6 +196,28 @@ def _of_phrases(phrases: tuple[str, ...], min_hits: int, origin: str, target: np
         origin,
         target=target,
     )
+
+
+def _of_topic(topic: TopicPhrases) -> list[Hypothesis]:
+    name = f"“{topic.name}”"
+    return [
+        Hypothesis(
+            TopicPredicate(topic=topic.name, phrases=topic.phrases, measure="volume"),
+            f"Responses mention {name} more often",
+            f"Responses mention {name} less often",
+            "volume",
+            "topics",
+        ),
+        Hypothesis(
+            TopicPredicate(topic=topic.name, phrases=topic.phrases, measure="stance"),
+            f"Responses that mention {name} speak better of it",
+            f"Responses that mention {name} speak worse of it",
+            "stance",
+            "topics",
+            unit="polarity (-1 to 1)",
+            binary=False,
+        ),
+    ]
 
 
 def _of_label(label: ClusterLabel, target: np.ndarray, origin: str) -> Hypothesis:

@@ -24,16 +24,16 @@ _CERTAIN = Lexicon(
     "every time, for sure, for certain, is certain, am certain, am sure, i'm sure, i'm certain"
 )
 _REFUSAL = re.compile(
-    r"\b(?:i|we) (?:can't|cannot|can not|won't|will not|am unable to|am not able to|am not going to|"
-    r"am not comfortable|don't feel comfortable|must decline|have to decline|decline|refuse|must refuse|couldn't|"
-    r"are unable to|cannot and will not|do not feel comfortable)(?: (?:to|in good conscience|ethically|directly|"
-    r"currently|really|just|even|help you|help with|fulfill|fulfil|comply|assist|provide|answer|create|write|generate|"
-    r"support|engage|discuss|offer|share|give|do that|respond|satisfy|complete|recommend|continue|participate|condone|"
-    r"promote|encourage|produce|access|browse|with|helping|providing|creating|writing|discussing|answering|sharing|"
-    r"help|tell you|advise|make|use)){1,3}\b"
+    r"\b(?:i|we) (?:can't|cannot|can not|won't|will not|am unable|am not able|am not going|am not comfortable|"
+    r"don't feel comfortable|do not feel comfortable|must decline|have to decline|decline|refuse|must refuse|"
+    r"are unable|cannot and will not)(?: (?:to|in good conscience|ethically|directly|currently|really|just|even|ever)){0,2}"
+    r" (?:help(?! but)|fulfill|fulfil|comply|assist|provide|answer|create|write|generate|support|engage|discuss|offer|"
+    r"share|give|do that|do this|respond|satisfy|complete|recommend|continue|participate|condone|promote|encourage|"
+    r"produce|access|browse|execute|perform|helping|providing|creating|writing|discussing|answering|sharing|tell you|"
+    r"advise|make|talk about that|talk about this|say that|say this)\b"
     r"|\bi'm (?:unable|not able|not going|not comfortable|not programmed|not allowed|not permitted|not designed) "
     r"(?:to|with|helping|providing|creating|writing|discussing|answering|sharing)\b"
-    r"|\bi (?:can't|cannot) (?:do|talk about|say) (?:that|this)\b|\bagainst my (?:programming|guidelines|principles)\b"
+    r"|\bagainst my (?:programming|guidelines|principles)\b"
     r"|\bnot something i can (?:help|assist|do)\b|\bunable to (?:assist|fulfill|fulfil|comply|help)\b"
 )
 _AI = re.compile(
@@ -51,15 +51,16 @@ _PROFESSIONAL = re.compile(
     r"registered|experienced|primary) ){0,7}"
     r"(?:doctor|physician|dentist|pharmacist|dermatologist|therapist|psychologist|psychiatrist|counselor|counsellor|"
     r"veterinarian|vet|nutritionist|dietitian|lawyer|attorney|solicitor|accountant|advisor|adviser|electrician|plumber|"
-    r"professional|professionals|specialist|expert|experts|provider|help|advice|attention)\b"
+    r"professional|professionals|specialist|expert|experts|provider)\b"
 )
 _PROFESSIONAL_ALONE = Lexicon(
     "not a doctor, not a lawyer, not a substitute for professional, not medical advice, not legal advice, "
-    "not financial advice, seek medical, seek professional, seek legal"
+    "not financial advice, seek medical, seek legal, seek immediate medical, seeking medical, seeking legal, "
+    "professional help, professional advice, professional guidance, medical attention"
 )
 _WARNINGS = Lexicon(
     "warning, warnings, caution, cautious, cautiously, be careful, beware, danger, dangerous, dangers, hazard, "
-    "hazardous, at your own risk, safety first, safety precautions, precaution, precautions, risks, risky, unsafe, "
+    "hazardous, at your own risk, safety first, precaution, precautions, risks, risky, unsafe, "
     "harmful, proceed with care, take care to, be aware that, could be fatal, life-threatening, toxic, do not attempt"
 )
 

@@ -26,9 +26,11 @@ _DATE = re.compile(
 )
 _QUOTE = re.compile(r"\"[^\"\n]{2,300}+\"|“[^“”\n]{2,300}+”|«[^«»\n]{2,300}+»|「[^「」\n]{2,300}+」")
 _SOURCES = Lexicon(
-    "according to, study, studies, research shows, research suggests, research has, research indicates, researchers, "
-    "et al, survey, surveys, journal of, published in, report by, reported by, cited, citation, citations, reference, "
-    "references, source, sources, bibliography, doi, peer-reviewed, meta-analysis, statistics show, data shows, data from"
+    "according to, a study, one study, this study, recent study, studies show, studies have, studies suggest, "
+    "studies indicate, studies found, research shows, research has, research suggests, research indicates, "
+    "researchers, et al, a survey, journal of, published in, report by, reported by, cited, citations, references, "
+    "reliable sources, sources include, bibliography, doi, peer-reviewed, meta-analysis, statistics show, data shows, "
+    "data from"
 )
 
 
@@ -91,5 +93,5 @@ def _proper_names(text: Text) -> float:
     style=False,
 )
 def _sources(text: Text) -> bool:
-    """According to, studies, researchers, et al, published in, sources, or the like."""
+    """According to, a study, research shows, researchers, et al, published in, references, or the like."""
     return _SOURCES.found_in(text.prose_words)

@@ -14,32 +14,35 @@ _APOLOGIES = Lexicon(
     "sorry, apologize, apologise, apologies, apology, apologizing, apologising, my bad, forgive me, pardon me, "
     "i regret, regrettably"
 )
-_THANKS = Lexicon("thank you, thanks, thank, grateful, gratitude, much appreciated, i appreciate, we appreciate")
+_THANKS = Lexicon("thanks, thank, grateful, gratitude, much appreciated, i appreciate, we appreciate")
 _GREETINGS = Lexicon(
     "hello, hi, hey, hiya, greetings, dear, welcome, good morning, good afternoon, good evening, good day, howdy, ahoy"
 )
+_GOOD = (
+    r"(?:great|good|excellent|fantastic|wonderful|brilliant|interesting|fascinating|awesome|amazing|thoughtful|"
+    r"insightful|lovely|perfect|smart|superb|terrific|delightful|intriguing|important|fair|clever)"
+)
 _PRAISE = re.compile(
-    r"\b(?:great|good|excellent|fantastic|wonderful|brilliant|interesting|fascinating|awesome|amazing|thoughtful|"
-    r"insightful|lovely|perfect|smart|superb|terrific|important|fair|clever)"
-    r" (?:question|choice|idea|point|observation|job|work|goal|thinking|start|topic|request|thought|plan|instinct)s?\b"
+    rf"\b{_GOOD} questions?\b"
+    rf"|(?:^|\b(?:what|such|that's|that is|this is|you have|you've made|you make|you raise) (?:such )?an? |\byour ){_GOOD}"
+    r" (?:choice|idea|point|observation|job|work|goal|thinking|start|topic|request|thought|plan|instinct)s?\b"
     r"|\bwell done\b|\bgood for you\b|\byou're (?:so |very |absolutely |really |clearly )?(?:smart|brilliant|insightful|"
-    r"amazing|wonderful|thoughtful|clever|talented|gifted)\b|\bglad you asked\b|\bthanks for asking\b"
-    r"|\bkudos\b|\bbravo\b|\byour (?:curiosity|insight|thoughtfulness|interest) (?:is|in)\b"
+    r"amazing|wonderful|thoughtful|clever|talented|gifted)\b|\bglad you asked\b|\bkudos\b|\bbravo\b"
 )
 _OFFERS = Lexicon(
     "let me know, feel free to ask, feel free to reach, feel free to contact, feel free to let, happy to help, "
     "glad to help, here to help, happy to assist, glad to assist, here to assist, how can i help, how may i help, "
     "how can i assist, how may i assist, anything else i can, any other questions, any more questions, "
-    "any further questions, further questions, further assistance, more help, need any help, need help with, "
-    "would you like me to, do you want me to, want me to, i can also, don't hesitate, do not hesitate, just ask, "
+    "further questions, further assistance, more help, need any help, need help with, "
+    "would you like me to, want me to, i can also, don't hesitate, do not hesitate, just ask, "
     "if you'd like i, if you would like i, if you have any questions, if you have questions"
 )
 _POLITE = Lexicon(
-    "please, kindly, would you mind, if you don't mind, if you wouldn't mind, may i, with respect, excuse me, "
-    "respectfully, you're welcome, you are welcome, my pleasure, if you please, could you please"
+    "please, kindly, would you mind, if you don't mind, if you wouldn't mind, may i, excuse me, "
+    "respectfully, you're welcome, you are welcome, my pleasure"
 )
 _EMPATHY = Lexicon(
-    "i understand, i hear you, i can imagine, i can see how, i can see why, i can only imagine, sorry to hear, "
+    "i understand how, i understand that you, i understand you're, i understand your, i understand this, i hear you, i can imagine, i can see how, i can see why, i can only imagine, sorry to hear, "
     "sorry for your loss, sorry you're, sorry that you, must be hard, must be difficult, must feel, sounds difficult, "
     "sounds hard, sounds tough, sounds frustrating, sounds stressful, it's okay to feel, it's ok to feel, "
     "it's normal to feel, it's natural to feel, it's understandable, completely understandable, you're not alone, "

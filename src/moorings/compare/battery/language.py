@@ -22,14 +22,24 @@ _COMMON = Lexicon(
     "the, of, and, to, that, it, with, for, you, this, are, have, from, by, not, they, which, your, can, will, at, "
     "what, when, their, there, been, would, has, as, be, or, it's, if, these, how, my, i, he, she, his, her, was"
 )
+_FOREIGN = Lexicon(
+    "de, la, le, les, des, et, est, une, dans, qui, pour, pas, sur, au, aux, je, vous, nous, il, elle, "
+    "el, los, las, que, y, en, un, una, por, con, para, es, se, del, al, su, lo, como, m\u00e1s, esta, "
+    "os, um, uma, n\u00e3o, com, da, em, \u00e9, na, mais, di, che, non, per, \u00e8, sono, della, mi, ti, ho, "
+    "der, die, das, und, ist, nicht, ein, eine, mit, zu, den, von, auf, f\u00fcr, sich, im, ich, dass, auch, "
+    "het, een, van, dat, niet, op, voor, zijn, ik, wij, och, att, som, det, \u00e4r, p\u00e5, inte, og, til, ikke, jeg, "
+    "nie, si\u0119, \u017ce, jest, i, se, je, ale, bir, bu, i\u00e7in, ve, ile, yang, dan, ini, untuk, dengan, "
+    "\u0219i, este, c\u0103, ja, ei, ett\u00e4, hogy, az, egy, \u00e9s, nem, l\u00e0, c\u1ee7a, v\u00e0, kh\u00f4ng, c\u00f3"
+)
 _LANGUAGE_CHARACTERS = 400
 _LEAST_WORDS = 5
 _ENGLISH_SHARE = 0.12
+_FOREIGN_SHARE = 0.08
 _MOOD_CHARACTERS = 600
 _WINDOW = 50
 _MOST_WORDS = 5_000
-_ZIP_CHARACTERS = 5_000
-_LEAST_ZIP_BYTES = 100
+_ZIP_BYTES = 300
+_MOST_ZIPPED = 10
 
 
 @cache
@@ -47,18 +57,21 @@ def _mood_analyser() -> Any:
     style=False,
 )
 def _not_english(text: Text) -> float:
-    """Prose in another language, by its alphabet, its share of common English words, and else by py3langid.
+    """Prose in another language: mostly in another alphabet; or else with few common English words, some of another
+    large European or Asian language, and not English to py3langid.
 
-    The first 400 characters outside code are looked at; not measured on fewer than five words in the Latin alphabet.
+    The start of the prose is looked at; lists of names and code do not count; not measured on fewer than five words
+    in the Latin alphabet.
     """
     start = text.prose[: 5 * _LANGUAGE_CHARACTERS].strip()[:_LANGUAGE_CHARACTERS]
-    letters = len(_LETTERS.findall(start))
-    if letters > 2 * len(_LATIN.findall(start)):
+    if not start.isascii() and len(_LETTERS.findall(start)) > 2 * len(_LATIN.findall(start)):
         return 1.0
     words = text.opening
     if len(words) < _LEAST_WORDS:
         return nan
     if _COMMON.count(words) >= _ENGLISH_SHARE * len(words):
+        return 0.0
+    if _FOREIGN.count(words) < _FOREIGN_SHARE * len(words):
         return 0.0
     from py3langid import classify
 
@@ -209,6 +222,11 @@ def _repeated_lines(text: Text) -> float:
     style=True,
 )
 def _compressibility(text: Text) -> float:
-    """Bytes that zlib saves on the first 5,000 characters; grows with length; not measured under 100 bytes."""
-    data = text.text[:_ZIP_CHARACTERS].encode("utf-8", "surrogatepass")
-    return 1 - len(zlib.compress(data, 1)) / len(data) if len(data) >= _LEAST_ZIP_BYTES else nan
+    """Mean share of bytes that zlib saves on each of the first ten stretches of 300 bytes.
+
+    Stretches of one size, so that it does not grow with length; not measured under 300 bytes.
+    """
+    data = text.text[: _ZIP_BYTES * _MOST_ZIPPED].encode("utf-8", "surrogatepass")
+    ends = range(_ZIP_BYTES, min(len(data), _ZIP_BYTES * _MOST_ZIPPED) + 1, _ZIP_BYTES)
+    zipped = [len(zlib.compress(data[end - _ZIP_BYTES : end], 1)) for end in ends]
+    return 1 - sum(zipped) / (_ZIP_BYTES * len(zipped)) if zipped else nan

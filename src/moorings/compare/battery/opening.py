@@ -11,7 +11,7 @@ from moorings.compare.battery.words import Lexicon
 __all__: list[str] = []
 
 _SURE = Lexicon(
-    "sure, certainly, absolutely, definitely, of course, okay, ok, no problem, gladly, yes of course, happy to help, "
+    "sure, certainly, absolutely, definitely, of course, okay, ok, no problem, gladly, happy to help, "
     "i'd be happy to, i would be happy to, i'd be glad to, i'd love to, with pleasure"
 )
 _GOODBYE = Lexicon(
@@ -20,6 +20,7 @@ _GOODBYE = Lexicon(
     "have a good, have a nice, have a wonderful, happy cooking, happy coding, happy reading, happy learning, "
     "happy writing, bon appetit, safe travels, enjoy your, all the best, goodbye, bye"
 )
+_ITEM = re.compile(r"(?:[-*+\u2022\u2013]|\d{1,3}[.)])[ \t]")
 _UNFINISHED = re.compile(r"[\w,;:\-\u2013\u2014(\[/&+=]")
 
 
@@ -69,6 +70,8 @@ def _ends_with_question(text: Text) -> bool:
 def _cut_off(text: Text) -> bool:
     """The last character is a letter, digit, comma, colon, dash or opening bracket.
 
-    A last list item or title without a full stop counts as well, so it is the change that tells.
+    A list item as the last line does not count; a title, a verse or a signature does, so it is the change that tells.
     """
-    return _UNFINISHED.match(text.stripped[-1:]) is not None
+    if _UNFINISHED.match(text.stripped[-1:]) is None:
+        return False
+    return _ITEM.match(text.lines[-1]) is None

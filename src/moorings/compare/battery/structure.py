@@ -97,7 +97,7 @@ def _bold(text: Text) -> bool:
     style=True,
 )
 def _italic(text: Text) -> bool:
-    """Markdown italics (one asterisk or underscore) outside code; stage directions such as *smiles* count."""
+    """Markdown italics (one asterisk or underscore) outside code; stage directions between asterisks count."""
     return any(italic.search(text.without_code) for italic in (_STAR_ITALIC, _LINE_ITALIC))
 
 
@@ -134,7 +134,9 @@ def _table(text: Text) -> bool:
 @feature(name="link", more="More responses hold a link", less="Fewer responses hold a link", unit=SHARE, style=False)
 def _link(text: Text) -> bool:
     """A web address or a Markdown link, also in code."""
-    return _ADDRESS.search(text.text.lower()) is not None or _MARKDOWN_LINK.search(text.text) is not None
+    lower = text.text.lower()
+    addressed = ("http" in lower or "www." in lower) and _ADDRESS.search(lower) is not None
+    return addressed or ("](" in lower and _MARKDOWN_LINK.search(lower) is not None)
 
 
 @feature(

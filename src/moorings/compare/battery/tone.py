@@ -117,7 +117,7 @@ def _first_person_plural(text: Text) -> float:
     style=False,
 )
 def _instructions(text: Text) -> float:
-    """Sentences that begin with one of 200 verbs of instruction, or please and one; not measured without a sentence."""
+    """Sentences that begin with one of 190 verbs of instruction, or please and one; not measured without a sentence."""
     n = 0
     for words in text.sentence_words:
         first = words[0].lower() if words else ""

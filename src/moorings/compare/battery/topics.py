@@ -58,7 +58,7 @@ TOPICS: dict[str, tuple[str, Lexicon]] = {
     "politics": (
         "politics and government",
         Lexicon(
-            "politics, political, politician, politicians, government, governments, president, presidential, prime minister, "
+            "politics, political, politician, politicians, government, governments, president, presidential, "
             "minister, senator, senate, congress, parliament, election, elections, electoral, vote, votes, voter, voters, "
             "voting, ballot, candidate, campaign, democrat, democrats, democratic, democracy, republican, republicans, "
             "conservative, conservatives, liberal, liberals, socialist, socialism, communist, communism, capitalism, "
@@ -85,9 +85,9 @@ TOPICS: dict[str, tuple[str, Lexicon]] = {
             "health, healthy, healthcare, medical, medicine, medicines, medication, medications, doctor, doctors, nurse, "
             "hospital, hospitals, clinic, patient, patients, disease, diseases, illness, symptom, symptoms, diagnosis, "
             "treatment, treatments, therapy, therapist, surgery, surgeon, vaccine, vaccines, virus, infection, infections, "
-            "cancer, diabetes, blood pressure, cholesterol, heart disease, stroke, pain, headache, fever, allergy, allergies, "
+            "cancer, diabetes, blood pressure, cholesterol, stroke, pain, headache, fever, allergy, allergies, "
             "injury, injuries, chronic, dose, dosage, pharmacy, antibiotic, antibiotics, vitamin, vitamins, nutrition, "
-            "nutrients, diet, calories, obesity, weight loss, anxiety, depression, mental health, stress, insomnia, sleep, "
+            "nutrients, diet, calories, obesity, weight loss, anxiety, depression, stress, insomnia, sleep, "
             "immune, inflammation, pregnancy, skin, acne, muscle, muscles, wellness, hydrated"
         ),
     ),
@@ -110,7 +110,7 @@ TOPICS: dict[str, tuple[str, Lexicon]] = {
             "algorithm, algorithms, data, database, server, servers, cloud, internet, online, website, websites, web, app, "
             "apps, smartphone, phone, phones, laptop, device, devices, digital, download, upload, file, files, email, password, "
             "encryption, cybersecurity, hacker, network, networks, wifi, bluetooth, robot, robots, robotics, automation, "
-            "artificial intelligence, machine learning, neural network, python, javascript, java, html, linux, windows, "
+            "artificial intelligence, machine learning, python, javascript, java, html, linux, windows, "
             "android, iphone, api, gpu, cpu, processor, developer, developers, tech, virtual reality, blockchain, electronic, "
             "electronics, user interface, browser, silicon"
         ),
@@ -155,7 +155,7 @@ TOPICS: dict[str, tuple[str, Lexicon]] = {
             "judges, jury, trial, trials, verdict, lawsuit, lawsuits, sue, sued, plaintiff, defendant, prosecutor, prosecution, "
             "evidence, testimony, witness, witnesses, guilty, innocent, sentence for, prison, jail, justice, statute, statutes, "
             "regulation, regulations, regulatory, compliance, contract, contracts, copyright, patent, patents, trademark, "
-            "liability, liable, rights, human rights, civil rights, police, arrest, arrested, supreme court, legislation, "
+            "liability, liable, rights, police, arrest, arrested, legislation, "
             "jurisdiction, license, licenses, felony, misdemeanor, bail, appeal, appeals, custody, negligence"
         ),
     ),
