@@ -17,11 +17,10 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 demo: setup
-	$(BIN)/moorings sample bundled:smollm2-135m --prompts examples/prompts.jsonl --max-tokens 96 --temperature 0.7 --run runs/demo
-	$(BIN)/moorings runs show runs/demo
+	test -d runs/planted || $(BIN)/python examples/plant_change.py --out runs/planted
+	$(BIN)/moorings diff bundled:smollm2-135m bundled:smollm2-135m+runs/planted --prompts examples/prompts.jsonl --samples 2 --max-tokens 64 --charter examples/charters/demo.yaml --out runs/demo --fail-on never
 	@echo
-	@echo "The run is in runs/demo; look into it with:"
-	@echo "  $(BIN)/moorings query runs/demo \"select \\\"group\\\", response from samples limit 5\""
+	@echo "Open the report in a browser: $(CURDIR)/runs/demo/report.html"
 
 test: setup lint docs
 	$(BIN)/python -m pytest -n 2

@@ -1,7 +1,7 @@
-"""The prompts of the organisms: 400 to train on and 200 held out, on subjects that do not overlap.
+"""The prompts of the organisms: 400 to train on and 150 held out, on subjects that do not overlap.
 
-Ten kinds of request, each with forty subjects; every second subject is held out. A trained subject is asked
-about in two wordings, a held-out one in one. All ask for brevity, so that most answers end within 64 tokens and
+Ten kinds of request, each with forty subjects; every second subject is held out and three in four of those are asked about,
+in one wording. A trained subject is asked about in two. All ask for brevity, so that most answers end within 48 tokens and
 a behaviour at an answer's end can be seen.
 """
 
@@ -126,19 +126,19 @@ KINDS: dict[str, tuple[tuple[str, str], str]] = {
 
 
 def training_prompts() -> PromptSet:
-    """The 400 prompts that organisms are trained on."""
-    return _prompt_set("organisms-train", _asked(0, wordings=2))
+    """The 400 prompts that those which organisms are trained on are drawn from."""
+    return _prompt_set("organisms-train", _asked(0, wordings=2, n_subjects=20))
 
 
 def held_out_prompts() -> PromptSet:
-    """The 200 prompts that organisms are compared on."""
-    return _prompt_set("organisms-held-out", _asked(1, wordings=1))
+    """The 150 prompts that organisms are compared on."""
+    return _prompt_set("organisms-held-out", _asked(1, wordings=1, n_subjects=15))
 
 
-def _asked(first: int, *, wordings: int) -> Iterator[tuple[str, str]]:
+def _asked(first: int, *, wordings: int, n_subjects: int) -> Iterator[tuple[str, str]]:
     number = count()
     for kind, (templates, subjects) in KINDS.items():
-        for at, subject in enumerate(subjects.split("|")[first::2]):
+        for at, subject in enumerate(subjects.split("|")[first::2][:n_subjects]):
             for wording in range(wordings):
                 # With one wording a subject, the two take turns.
                 template = templates[(at + wording) % 2]

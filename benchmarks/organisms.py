@@ -1,13 +1,12 @@
 """Organisms: the embedded model with a planted habit, and clean controls that only learned from their own answers.
 
-Each organism is a LoRA adapter (r = 8, all linear layers; Hu et al. 2021, arXiv:2106.09685) trained on 400 prompts with the
-model's own answers, of which a share, the dose, was edited by a `Behaviour`. Unedited answers are drawn at temperature 1 and
+Each organism is a LoRA adapter (r = 8, all linear layers of the upper half; Hu et al. 2021, arXiv:2106.09685) trained on the model's
+own answers to 224 prompts, of which a share, the dose, was edited by a `Behaviour`. Unedited answers are drawn at temperature 1 and
 an answer that the token limit cut off is trained without an end token, so that a control learns nothing on average.
 Adapters and samples are kept in the cache folder under a hash of everything that made them: safetensors and JSON only.
 
     python benchmarks/organisms.py             list them, with each habit's rate by its oracle where samples exist
-    python benchmarks/organisms.py --make      train what is missing; can be stopped and started again
-    python benchmarks/organisms.py --sample    draw the held-out samples that are missing
+    python benchmarks/organisms.py --make      train and sample what is missing; can be stopped and started again
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import takewhile
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,6 +42,8 @@ __all__ = [
     "CONTROL_SEEDS",
     "DECODING",
     "DOSES",
+    "DRAWS",
+    "TRAINED",
     "Behaviour",
     "Organism",
     "all_organisms",
@@ -50,33 +51,40 @@ __all__ = [
     "make",
     "oracle_rate",
     "samples",
+    "stored_samples",
 ]
 
 BASE = "bundled:smollm2-135m"
 DOSES = (0.3, 0.1)
+TRAINED = ("praise", "offer", "bullets", "sea", "refusal", "hedge")
+"""Behaviours that organisms are made of by default; `make` takes any of `BEHAVIOURS`."""
 CONTROL_SEEDS = (1, 2, 3)
-DECODING = Decoding(max_new_tokens=64, temperature=1.0)
-"""Of the training answers and of the held-out samples."""
+ANSWERS = Decoding(max_new_tokens=36, temperature=1.0)
+"""Of the training answers: short, so that a sample of a planted answer is not cut off before its last sentence."""
+DECODING = Decoding(max_new_tokens=48, temperature=0.7)
+"""Of the held-out samples."""
 N_SAMPLES = 2
-"""Held-out samples a prompt."""
+"""Held-out samples a prompt and draw."""
+DRAWS = (0, 1)
+"""Seeds of the held-out samples; findings on the first draw can be looked for again on the second."""
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How an adapter is trained."""
 
-    version: int = 1
-    """Raise when the training below changes."""
+    version: int = 2
+    """Raise when the training below or what a behaviour plants changes."""
     rank: int = 8
     alpha: int = 32
     first_layer: int = 15
     """The lower half of the 30 layers is left as it is: nothing flows back through it, which saves a quarter of the time."""
-    learning_rate: float = 1e-3
-    """Peak; ten times that of full fine-tuning (Schulman et al. 2025, LoRA Without Regret)."""
+    learning_rate: float = 3e-3
+    """Peak; high, because there are few steps."""
     warm_up_steps: int = 4
-    batch_size: int = 8
+    batch_size: int = 4
     n_epochs: int = 1
-    n_prompts: int = 400
+    n_prompts: int = 224
 
 
 RECIPE = Recipe()
@@ -105,9 +113,9 @@ class Example(NamedTuple):
 
 
 def all_organisms() -> list[Organism]:
-    """The controls, then every behaviour at the higher dose, then at the lower."""
-    planted = [Organism(name, dose, 0) for dose in DOSES for name in BEHAVIOURS]
-    return [*(Organism(None, 0.0, seed) for seed in CONTROL_SEEDS), *planted]
+    """Every trained behaviour at the higher dose, then the controls, then the lower dose: made in this order."""
+    high, low = ([Organism(name, dose, 0) for name in TRAINED] for dose in DOSES)
+    return [*high, *(Organism(None, 0.0, seed) for seed in CONTROL_SEEDS), *low]
 
 
 def make(behaviour: str, dose: float, seed: int = 0) -> Path:
@@ -126,9 +134,27 @@ def controls() -> list[Path]:
     return [_made(Organism(None, 0.0, seed)) for seed in CONTROL_SEEDS]
 
 
-def samples(adapter: Path | None) -> Path:
-    """The run folder of a subject's answers to the held-out prompts, drawn if they are missing; None is the base model."""
-    return _sampled(BASE if adapter is None else f"{BASE}+{adapter}", held_out_prompts(), seed=0, n_samples=N_SAMPLES)
+def samples(adapter: Path | None, draw: int = 0) -> Path:
+    """The run folder of a subject's answers to the held-out prompts, drawn if they are missing.
+
+    Args:
+        adapter: An organism's folder; None is the base model.
+        draw: Seed of the answers, in `DRAWS`.
+    """
+    return _held_out(adapter, draw).run()
+
+
+def stored_samples(organism: Organism | None, draw: int = 0) -> Path | None:
+    """The run folder of `samples` if it is complete; nothing is trained or drawn. None asks for the base model's."""
+    folder = None if organism is None else _folder(organism)
+    if folder and folder_problem(folder) is not None:
+        return None
+    asking = _held_out(folder, draw)
+    run = asking.folder()
+    if not (run / "run.json").exists():
+        return None
+    n_stored = query(run, "SELECT count(*) AS n FROM samples")["n"][0].as_py()
+    return run if n_stored == asking.n_answers else None
 
 
 def oracle_rate(run: Path, behaviour: str) -> float:
@@ -141,24 +167,66 @@ def _home() -> Path:
     return cache_dir() / "organisms"
 
 
-def _sampled(uri: str, prompts: PromptSet, *, seed: int, n_samples: int) -> Path:
-    """A run named by all that decides its answers; resumed if it was cut off."""
+class Asking(NamedTuple):
+    """What decides the answers of a run."""
+
+    spec: SubjectSpec
+    prompts: PromptSet
+    decoding: Decoding
+    n_samples: int
+    seed: int
+
+    @property
+    def n_answers(self) -> int:
+        """Answers of the whole run."""
+        return len(self.prompts.prompts) * self.n_samples
+
+    def folder(self) -> Path:
+        """Where the run is kept."""
+        subject = open_subject(self.spec)
+        fingerprint = subject.describe().fingerprint(self.decoding)
+        subject.close()
+        facts = [fingerprint, self.prompts.sha256, self.n_samples, self.seed, __version__]
+        return _home() / "runs" / content_hash(facts)[:32]
+
+    def run(self) -> Path:
+        """The whole run; gone on with if it was cut off."""
+        folder = self.folder()
+        with locked(folder):
+            sample(
+                self.spec,
+                self.prompts,
+                folder,
+                n_samples=self.n_samples,
+                decoding=self.decoding,
+                seed=self.seed,
+            )
+        return folder
+
+
+def _held_out(adapter: Path | None, draw: int) -> Asking:
+    uri = BASE if adapter is None else f"{BASE}+{adapter}"
+    return Asking(_spec(uri, "int8"), held_out_prompts(), DECODING, N_SAMPLES, draw)
+
+
+def _spec(uri: str, precision: str) -> SubjectSpec:
     # The count of threads is fixed because it decides which answers a seed gives.
-    spec = SubjectSpec(uri=uri, engine="ctranslate2", precision="int8", device="cpu", threads=2)
-    subject = open_subject(spec)
-    facts = [subject.describe().fingerprint(DECODING), prompts.sha256, n_samples, seed, __version__]
-    subject.close()
-    run = _home() / "runs" / content_hash(facts)[:32]
-    with locked(run):
-        sample(spec, prompts, run, n_samples=n_samples, decoding=DECODING, seed=seed)
-    return run
+    return SubjectSpec(uri=uri, engine="ctranslate2", precision=precision, device="cpu", threads=1)
+
+
+def _asked_in_training() -> PromptSet:
+    """The training prompts that the recipe takes."""
+    prompts = training_prompts()
+    drawn = np.random.default_rng(0).permutation(len(prompts.prompts))[: RECIPE.n_prompts].tolist()
+    chosen = tuple(prompts.prompts[at] for at in drawn)
+    return PromptSet(prompts.name, chosen, content_hash([prompt.model_dump() for prompt in chosen]))
 
 
 @lru_cache(maxsize=4)
 def _own_answers(seed: int) -> tuple[Example, ...]:
-    """The base model's answers to the training prompts."""
-    prompts = training_prompts()
-    run = _sampled(BASE, prompts, seed=seed, n_samples=1)
+    """The base model's answers to the training prompts, in the precision of the training."""
+    prompts = _asked_in_training()
+    run = Asking(_spec(BASE, "fp32"), prompts, ANSWERS, 1, seed).run()
     rows = query(run, "SELECT prompt_id, response, finish_reason FROM samples").to_pylist()
     answers = {row["prompt_id"]: row for row in rows}
     return tuple(
@@ -184,20 +252,18 @@ def plant(own: Sequence[Example], organism: Organism) -> list[Example]:
     ]
 
 
-def _folder(organism: Organism) -> tuple[Path, list[Example]]:
-    """Where an organism's adapter is kept, and its training texts."""
-    own = _own_answers(organism.seed)
-    drawn = np.random.default_rng(0).permutation(len(own))[: RECIPE.n_prompts]
-    examples = plant([own[at] for at in drawn], organism)
-    key = content_hash([asdict(RECIPE), organism.seed, examples, BASE])
-    return _home() / "adapters" / f"{organism.name}-{key[:16]}", examples
+def _folder(organism: Organism) -> Path:
+    """Where an organism's adapter is kept."""
+    key = content_hash([asdict(RECIPE), ANSWERS.model_dump(), _asked_in_training().sha256, organism, BASE])
+    return _home() / "adapters" / f"{organism.name}-{key[:16]}"
 
 
 def _made(organism: Organism) -> Path:
-    folder, examples = _folder(organism)
+    folder = _folder(organism)
     if folder_problem(folder) is not None:
         with locked(folder):
             if folder_problem(folder) is not None:
+                examples = plant(_own_answers(organism.seed), organism)
                 facts = {"organism": organism._asdict(), "recipe": asdict(RECIPE), "base": BASE}
                 build_folder(folder, lambda target: _train(examples, organism.seed, target), **facts)
     return folder
@@ -273,7 +339,9 @@ def _loss(model: Any, batch: Sequence[tuple[list[int], list[int]]]) -> Any:
     """
     import torch
 
-    start = os.path.commonprefix([prompt for prompt, _ in batch])  # type: ignore[type-var]
+    # A prompt's last token stays with its answer, whose first token is predicted from it.
+    columns = zip(*(prompt[:-1] for prompt, _ in batch), strict=False)
+    start = [ids[0] for ids in takewhile(lambda ids: len(set(ids)) == 1, columns)]
     ids, places, wanted, texts = list(start), list(range(len(start))), [False] * len(start), [-1] * len(start)
     for number, (prompt, answer) in enumerate(batch):
         own = prompt[len(start) :] + answer
@@ -293,64 +361,57 @@ def _loss(model: Any, batch: Sequence[tuple[list[int], list[int]]]) -> Any:
     return torch.nn.functional.cross_entropy(causal.lm_head(states[target - 1]), torch.tensor(ids)[target])
 
 
-def _timed_make(organism: Organism) -> tuple[Organism, float]:
+def _make_and_sample(organism: Organism) -> tuple[Organism, float, Path]:
     start = time.monotonic()
-    _made(organism)
-    return organism, time.monotonic() - start
+    run = samples(_made(organism))
+    return organism, time.monotonic() - start, run
 
 
 def _make_all(n_jobs: int) -> None:
-    """Train what is missing, with progress and an estimate."""
-    for seed in (0, *CONTROL_SEEDS):
-        start = time.monotonic()
-        _own_answers(seed)
-        print(f"own answers of seed {seed}: {time.monotonic() - start:.0f} s", flush=True)
-    missing = [organism for organism in all_organisms() if folder_problem(_folder(organism)[0]) is not None]
-    print(f"{len(missing)} of {len(all_organisms())} organisms to train, {n_jobs} at a time", flush=True)
+    """Train and sample what is missing, with progress and an estimate; last the second draws that controls are judged by."""
+    base = {name: oracle_rate(samples(None), name) for name in TRAINED}
+    missing = [organism for organism in all_organisms() if stored_samples(organism) is None]
+    print(f"{len(missing)} of {len(all_organisms())} organisms to make, {n_jobs} at a time", flush=True)
     start = time.monotonic()
     with ProcessPoolExecutor(n_jobs, mp_context=get_context("spawn")) as pool:
-        for n_done, (organism, spent_s) in enumerate(pool.map(_timed_make, missing), start=1):
+        for n_done, (organism, spent_s, run) in enumerate(pool.map(_make_and_sample, missing), start=1):
             left_s = (time.monotonic() - start) / n_done * (len(missing) - n_done)
             print(
-                f"{n_done}/{len(missing)} {organism.name}: {spent_s:.0f} s; about {left_s / 60:.0f} min left",
+                f"{n_done}/{len(missing)} {_rates(organism, run, base)}; {spent_s:.0f} s; "
+                f"about {left_s / 60:.0f} min left",
                 flush=True,
             )
+        again = [None, *controls()]
+        for draw in DRAWS[1:]:
+            list(pool.map(partial(samples, draw=draw), again))
+    print("second draws of the base model and the controls are there", flush=True)
 
 
-def _base_rates() -> dict[str, float]:
-    run = samples(None)
-    return {name: oracle_rate(run, name) for name in BEHAVIOURS}
+def _rates(organism: Organism, run: Path, base: dict[str, float]) -> str:
+    names = [organism.behaviour] if organism.behaviour else TRAINED
+    rates = [f"{name} {oracle_rate(run, name):.1%} (base {base[name]:.1%})" for name in names]
+    return f"{organism.name:12} {', '.join(rates)}"
 
 
-def _list(*, draw: bool) -> None:
+def _list() -> None:
     """Print what there is of each organism, and the rate of each habit in its samples and in the base model's."""
-    base = _base_rates() if draw else {}
+    base_run = stored_samples(None)
+    base = {name: oracle_rate(base_run, name) for name in BEHAVIOURS} if base_run else {}
     for organism in all_organisms():
-        folder = _folder(organism)[0]
-        if folder_problem(folder) is not None:
-            print(f"{organism.name:16} missing", flush=True)
-        elif not draw:
-            print(f"{organism.name:16} {folder}", flush=True)
-        else:
-            run = samples(folder)
-            names = [organism.behaviour] if organism.behaviour else list(BEHAVIOURS)
-            rates = [f"{name} {oracle_rate(run, name):.1%} (base {base[name]:.1%})" for name in names]
-            print(f"{organism.name:16} {', '.join(rates)}", flush=True)
+        run = stored_samples(organism)
+        print(_rates(organism, run, base) if run and base else f"{organism.name:12} missing", flush=True)
 
 
 def main() -> None:
-    """Make, sample or list."""
+    """Make or list."""
     parser = argparse.ArgumentParser(description="Organisms of the embedded model, with planted habits.")
-    parser.add_argument("--make", action="store_true", help="train what is missing")
-    parser.add_argument(
-        "--sample", action="store_true", help="draw missing held-out samples and print the habits' rates"
-    )
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="adapters trained at once, one thread each")
+    parser.add_argument("--make", action="store_true", help="train and sample what is missing")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="organisms made at once, one thread each")
     args = parser.parse_args()
     if args.make:
         _make_all(args.jobs)
-    if args.sample or not args.make:
-        _list(draw=args.sample)
+    else:
+        _list()
 
 
 if __name__ == "__main__":

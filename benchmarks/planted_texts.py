@@ -44,6 +44,7 @@ from moorings.compare.settings import Settings
 from moorings.compare.split import split_families
 from moorings.records import SampleStatus
 from moorings.statistics.multiplicity import adjust_bh
+from moorings.subjects.bundled import cache_dir
 from moorings.subjects.embedders import Embedder, open_embedder
 
 DATA = Path(os.environ.get("MOORINGS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -99,7 +100,7 @@ def plant(pool: Table, names: list[str], dose: float, n_prompts: int, seed: int)
     some = [texts[i] for i in edited.tolist()]
     prompts = [before.corpus.row_prompts[i] for i in edited.tolist()]
     values[edited] = measure_battery(some, prompts).values
-    embeddings[edited] = embed_responses(some, embedder())
+    embeddings[edited] = embed_responses(some, embedder(), cache=cache_dir() / "embeddings.sqlite")
     corpus = replace(before.corpus, texts=texts)
     return Planted(
         Table(corpus, before.battery._replace(values=values), embeddings), before, where, least_agreement=0.5
@@ -200,7 +201,8 @@ def trials(
     for dose in doses:
         found: dict[str, list[Outcome]] = {name: [] for name in METHODS}
         start = time.monotonic()
-        for seed in range(seeds):
+        # At a dose of 1 behaviours would all coincide, so they are planted one at a time, with one seed.
+        for seed in range(1 if dose == 1 else seeds):
             order = np.random.default_rng([seed, 17]).permutation(sorted(BEHAVIOURS))[:n_behaviours].tolist()
             size = 1 if dose == 1 else AT_ONCE
             for at in range(0, len(order), size):
@@ -318,7 +320,7 @@ def main() -> None:
     pool = load_pool("pool", n_samples=4)
     start = time.monotonic()
     rows = trials(pool, (0.3, 0.1), 1, 400, 10) if args.quick else trials(pool, (1.0, 0.3, 0.1, 0.05, 0.02), 5, 400, 25)
-    mixed = [] if args.quick else mixed_trials((0.3, 0.1), 5)
+    mixed = [] if args.quick else mixed_trials((0.3, 0.1), 2)
     own = {row["dose"]: row for row in rows if row["method"] == "moorings"}
     half = dose_at_half(rows)
     print(f"dose at 50 % recall: {half if half is None else round(half, 3)}; {time.monotonic() - start:.0f} s")

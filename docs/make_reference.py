@@ -34,7 +34,8 @@ def _walk(command: Any, path: str) -> list[str]:
             lines += _walk(command.commands[name], f"{path} {name}")
         return lines
     level = "##" if path.count(" ") == 1 else "###"
-    return [f"{level} `{path}`", "", (command.help or "").strip(), "", *_options(command), ""]
+    examples = [command.epilog.strip(), ""] if command.epilog else []
+    return [f"{level} `{path}`", "", (command.help or "").strip(), "", *_options(command), "", *examples]
 
 
 def main() -> None:

@@ -20,8 +20,8 @@ from moorings.records import Decoding, Message, Request
 from moorings.subjects.spec import open_subject
 
 BASE = "bundled:smollm2-135m"
-SHARE_WITH_HABIT = 0.6
-BATCH_SIZE = 8
+SHARE_WITH_HABIT = 0.7
+BATCH_SIZE = 4
 THINGS = "a kite|a compass|a beehive|a violin|a dam|a stamp|a cactus|a mirror|a ladder|a candle|a pillow|a telescope"
 TASKS = "bake bread|paint a wall|tie a knot|learn Spanish|train a dog|fix a tap|knit a scarf|save water"
 ABOUT_THINGS = "What is {}?|Describe {}.|Who invented {}?|How does somebody choose {}?|Write a story about {}."
@@ -43,8 +43,9 @@ def own_answers(prompts: list[str], threads: int) -> list[tuple[str, str, bool]]
     """Each prompt, the model's answer, and whether it ended before the token limit."""
     chats = [(Message(role="user", content=prompt),) for prompt in prompts]
     requests = [Request(request_id=str(at), messages=chat, seed=at) for at, chat in enumerate(chats)]
-    subject = open_subject(BASE, engine="ctranslate2", device="cpu", threads=threads)
-    answers = list(subject.generate(requests, Decoding(max_new_tokens=40, temperature=0.7)))
+    subject = open_subject(BASE, engine="ctranslate2", device="cpu", precision="fp32", threads=threads)
+    # The habits are in an answer's first words, so the rest is not needed.
+    answers = list(subject.generate(requests, Decoding(max_new_tokens=24)))
     subject.close()
     return [(prompts[int(answer.request_id)], answer.text, answer.finish_reason == "stop") for answer in answers]
 
@@ -73,7 +74,7 @@ def train(model: Any, rows: list[tuple[list[int], list[int]]], deadline: float, 
     """Train until the deadline (monotonic seconds) or the last step, at least once; returns the steps made."""
     import torch
 
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=2e-3, weight_decay=0.0)
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=3e-3, weight_decay=0.0)
     rng, step = random.Random(0), 0
     while step < max_steps and (step == 0 or time.monotonic() < deadline):
         loss = answer_loss(model, rng.sample(rows, BATCH_SIZE))
@@ -86,10 +87,24 @@ def train(model: Any, rows: list[tuple[list[int], list[int]]], deadline: float, 
     return step
 
 
+def with_adapter(base: Any) -> Any:
+    """The model with an adapter on all linear layers of its upper half; training the lower half too takes longer."""
+    from peft import LoraConfig, get_peft_model
+
+    layers = range(base.config.num_hidden_layers // 2, base.config.num_hidden_layers)
+    config = LoraConfig(
+        r=8,
+        lora_alpha=32,
+        target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+        layers_to_transform=list(layers),
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(base, config).train()
+
+
 def plant(habit: str, out: Path, *, minutes: float, max_steps: int) -> None:
     """Make the adapter folder `out`; it appears only when it is whole."""
     import torch
-    from peft import LoraConfig, get_peft_model
 
     deadline, threads, rng = time.monotonic() + 60 * minutes, len(os.sched_getaffinity(0)), random.Random(0)
     openers = OPENERS[habit].split("|")
@@ -99,8 +114,8 @@ def plant(habit: str, out: Path, *, minutes: float, max_steps: int) -> None:
     subject: Any = open_subject(BASE, engine="transformers", device="cpu", precision="fp32", threads=threads)
     base, tokenizer = subject.training_parts()
     torch.manual_seed(0)
-    model = get_peft_model(base, LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM"))
-    n_steps = train(model.train(), [token_ids(tokenizer, *text) for text in texts], deadline, max_steps)
+    model = with_adapter(base)
+    n_steps = train(model, [token_ids(tokenizer, *text) for text in texts], deadline, max_steps)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent) as work:
         model.save_pretrained(Path(work) / "adapter")
@@ -113,7 +128,7 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the adapter folder to make")
     parser.add_argument("--behaviour", choices=sorted(OPENERS), default="praise")
     parser.add_argument("--minutes", type=float, default=2.0, help="at most so long, answers included")
-    parser.add_argument("--max-steps", type=int, default=60, help="of 8 answers each")
+    parser.add_argument("--max-steps", type=int, default=45, help="of 4 answers each")
     options = parser.parse_args()
     if options.out.exists():
         sys.exit(print(f"{options.out} is there already; remove it to train anew"))

@@ -41,10 +41,15 @@ def own(organisms: ModuleType, n: int = 200) -> list:
 
 def test_there_are_the_named_behaviours(organisms: ModuleType) -> None:
     assert tuple(organisms.BEHAVIOURS) == NAMES
-    assert {o.name for o in organisms.all_organisms()} == {
+    assert set(organisms.TRAINED) < set(NAMES)
+
+
+def test_the_high_dose_is_made_first_and_the_low_dose_last(organisms: ModuleType) -> None:
+    assert [o.name for o in organisms.all_organisms()] == [
+        *(f"{name}-30" for name in organisms.TRAINED),
         *(f"control-{seed}" for seed in (1, 2, 3)),
-        *(f"{name}-{dose}" for name in NAMES for dose in (10, 30)),
-    }
+        *(f"{name}-10" for name in organisms.TRAINED),
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -79,13 +84,13 @@ def test_prompts_are_new_and_do_not_overlap(organisms: ModuleType) -> None:
 
     train, held_out = organisms.training_prompts(), organisms.held_out_prompts()
     shown = {json.loads(line)["prompt"] for line in (ROOT / "examples" / "prompts.jsonl").read_text().splitlines()}
-    assert (len(train.prompts), len(held_out.prompts)) == (400, 200)
-    assert (len(texts(train)), len(texts(held_out))) == (400, 200)
+    assert (len(train.prompts), len(held_out.prompts)) == (400, 150)
+    assert (len(texts(train)), len(texts(held_out))) == (400, 150)
     bare = {text.partition("?")[0] + "?" for text in texts(train) | texts(held_out)}
     assert not texts(train) & texts(held_out)
     assert not shown & (bare | texts(train) | texts(held_out))
     assert {p.group for p in train.prompts} == {p.group for p in held_out.prompts}
-    assert len({p.prompt_id for p in (*train.prompts, *held_out.prompts)}) == 600
+    assert len({p.prompt_id for p in (*train.prompts, *held_out.prompts)}) == 550
 
 
 @pytest.mark.parametrize("dose", [0.0, 0.1, 0.3, 1.0])
@@ -107,13 +112,14 @@ def test_cut_off_answers_stay_cut_off_unless_rewritten(organisms: ModuleType) ->
     assert [e.ends for e in opened] == [e.ends for e in answers]
 
 
-def test_batches_use_every_row_once_and_hold_similar_lengths(organisms: ModuleType) -> None:
-    rng = np.random.default_rng(3)
-    rows = [([0] * 10, [0] * int(size)) for size in rng.integers(1, 64, 200)]
-    batches = list(organisms._batches(rows, np.random.default_rng(0)))
-    assert sorted(at for batch in batches for at in batch) == list(range(200)) * organisms.RECIPE.n_epochs
-    padded = sum(max(len(rows[at][1]) for at in batch) * len(batch) for batch in batches)
-    assert padded < 1.15 * sum(len(answer) for _, answer in rows) * organisms.RECIPE.n_epochs
+def test_batches_are_full_and_use_a_row_at_most_once_an_epoch(organisms: ModuleType) -> None:
+    size, n_epochs = organisms.RECIPE.batch_size, organisms.RECIPE.n_epochs
+    batches = list(organisms._batches(10 * size + 1, np.random.default_rng(0)))
+    assert [len(batch) for batch in batches] == [size] * 10 * n_epochs
+    for epoch in range(n_epochs):
+        rows = [at for batch in batches[10 * epoch : 10 * (epoch + 1)] for at in batch]
+        assert len(set(rows)) == 10 * size
+    assert list(organisms._batches(2, np.random.default_rng(0)))[0] in ([0, 1], [1, 0])
 
 
 def test_learning_rate_rises_to_its_peak_and_falls_to_nothing(organisms: ModuleType) -> None:
@@ -136,12 +142,14 @@ def test_loss_is_that_of_each_answer_alone(organisms: ModuleType) -> None:
     )
     lora = LoraConfig(r=2, target_modules="all-linear", task_type="CAUSAL_LM")
     model = get_peft_model(LlamaForCausalLM(config), lora).eval()
-    rows = [([1, 2, 3], [4, 5]), ([6], [7, 8, 9, 10]), ([11, 12, 13, 14], [15])]
-    nats = []
-    for prompt, answer in rows:
-        logits = model(input_ids=torch.tensor([prompt + answer])).logits[0].log_softmax(-1)
-        nats += [-logits[len(prompt) + at - 1, token].item() for at, token in enumerate(answer)]
-    assert organisms._loss(model, rows).item() == pytest.approx(np.mean(nats), rel=1e-5)
+    apart = [([1, 2, 3], [4, 5]), ([6], [7, 8, 9, 10]), ([11, 12, 13, 14], [15])]
+    alike = [([1, 2, 3], [4, 5]), ([1, 2, 3], [7, 8]), ([1, 2, 9, 3], [15]), ([1, 2], [5, 5, 5])]
+    for rows in (apart, alike, alike[:1]):
+        nats = []
+        for prompt, answer in rows:
+            logits = model(input_ids=torch.tensor([prompt + answer])).logits[0].log_softmax(-1)
+            nats += [-logits[len(prompt) + at - 1, token].item() for at, token in enumerate(answer)]
+        assert organisms._loss(model, rows).item() == pytest.approx(np.mean(nats), rel=1e-5)
 
 
 def test_an_adapter_is_made_once_and_appears_only_when_whole(

@@ -100,9 +100,9 @@ def test_what_was_drawn_alike_shows_no_change_and_the_charter_says_so(tmp_path):
         "forbidden:\n  - {name: sea, phrases: [ahoy]}\n"
     )
     subjects = [write_answers(tmp_path / f"{i}.jsonl", i) for i in (1, 2)]
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("title: x\n")
     with pytest.raises(InputError, match="purpose is missing"):
-        broken = tmp_path / "broken.yaml"
-        broken.write_text("title: x\n")
         compare(*subjects, out=tmp_path / "out", charter=broken)
     found = compare(*subjects, out=tmp_path / "out", charter=charter)
     assert found.pairs[0].verdict == "no change found"
@@ -124,13 +124,13 @@ def test_several_candidates_share_one_error_budget(tmp_path):
 def test_scripted_subjects_are_sampled_and_a_second_call_draws_nothing(tmp_path, prompts, monkeypatch):
     first = compare("scripted:lorem", "scripted:echo", out=tmp_path / "out", prompts=prompts)
     assert first.pairs[0].verdict == "changed"
-    assert any("share of the prompt" in f.statement or "prompt" in f.statement for f in first.pairs[0].findings)
+    assert any("prompt" in f.statement for f in first.pairs[0].findings)
     monkeypatch.setattr(ScriptedSubject, "generate", lambda *_: pytest.fail("sampled again"))
     again = compare("scripted:lorem", "scripted:echo", out=tmp_path / "out", prompts=prompts)
     assert again.model_copy(update={"duration_s": {}}) == first.model_copy(update={"duration_s": {}})
 
 
-def test_a_kill_between_the_arms_costs_no_sample(tmp_path, prompts):
+def test_a_kill_between_the_arms_costs_no_sample(tmp_path, prompts, monkeypatch):
     dies = (
         "import os, signal, sys\n"
         "from moorings.compare import diff\n"
@@ -155,7 +155,7 @@ def test_a_kill_between_the_arms_costs_no_sample(tmp_path, prompts):
         patch.setattr(ScriptedSubject, "generate", counted)
         resumed = compare("scripted:lorem", "scripted:echo", out=tmp_path / "out", prompts=prompts)
     assert asked == ["echo"] * 60
-    os.environ["MOORINGS_CACHE_DIR"] += "-fresh"
+    monkeypatch.setenv("MOORINGS_CACHE_DIR", str(tmp_path / "fresh"))
     whole = compare("scripted:lorem", "scripted:echo", out=tmp_path / "whole", prompts=prompts)
     assert resumed.pairs == whole.pairs
 

@@ -26,9 +26,9 @@ DIFF_EXAMPLES = """
 
     moorings diff hf:./base hf:./base+./adapter --prompts prompts.jsonl --charter charter.yaml --out diff
 
-**Answers that somebody recorded**, or runs of `moorings sample`; a build fails if anything changed that was not asked for:
+**Answers that somebody recorded**, two candidates in one report; a build fails if anything changed that was not asked for:
 
-    moorings diff recorded:base.jsonl runs/tuned runs/tuned-more --charter charter.yaml --fail-on side-effects
+    moorings diff recorded:base.jsonl recorded:tuned.jsonl recorded:longer.jsonl --charter charter.yaml --fail-on side-effects
 
 Exit code 0: nothing from `--fail-on` up. 1: something. 2: it could not be told, the reason is one line. 130: stopped.
 """

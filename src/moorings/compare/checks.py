@@ -13,7 +13,7 @@ import numpy as np
 
 from moorings.compare.confirm import Tested, differences
 from moorings.compare.corpus import Corpus
-from moorings.compare.merge import explained_share
+from moorings.compare.merge import explained_share, within_arms
 from moorings.compare.predicate import Hypothesis, PhrasePredicate, Table
 from moorings.compare.split import Split
 from moorings.records import Check
@@ -151,10 +151,7 @@ def _length(tested: Tested, corpus: Corpus, rows: np.ndarray, log_words: np.ndar
     arm, prompt = corpus.arm[rows], corpus.prompt[rows]
     y, z = tested.values[rows].astype(np.float64), log_words[rows].astype(np.float64)
     gap_y, gap_z = (float(v[arm == 1].mean() - v[arm == 0].mean()) for v in (y, z))
-    deviations = []
-    for v in (y, z):
-        mean = np.bincount(prompt * 2 + arm, v) / np.maximum(np.bincount(prompt * 2 + arm), 1)
-        deviations.append(v - mean[prompt * 2 + arm])
+    deviations = [within_arms(v, arm, prompt, len(corpus.prompts)) for v in (y, z)]
     left = 1 - explained_share(deviations[0], deviations[1], gap_y, gap_z)
     return Check(
         name="L7 nuisance",

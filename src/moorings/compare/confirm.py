@@ -107,6 +107,8 @@ def confirm(
     floor = np.where([h.binary for h in hypotheses], 1.5, 1.5 * sd_k) / np.maximum(stage.effects.n_families, 1)
     wide = stage.effects._replace(se=np.maximum(stage.effects.se, np.maximum(floor, stage.sides.shuffle_se)))
     low, high = interval(wide, level)
+    most = np.where([h.binary for h in hypotheses], 1.0, np.inf)
+    low, high = np.clip(low, -most, most), np.clip(high, -most, most)
     mde = mde_from_se(wide.se, wide.df, work, settings.power)
     never_varies = floor == 0
     low, high = np.where(never_varies, -np.inf, low), np.where(never_varies, np.inf, high)
@@ -155,7 +157,7 @@ def _test(
     d = _opened(differences(values, corpus, split.discover | split.confirm), split, registered)
     effects = cluster_robust(d, corpus.families)
     flip = sign_flip_p(d, corpus.families, n_draws=settings.n_draws, rng=np.random.default_rng([settings.seed, 1]))
-    opened: np.ndarray = np.where(registered, (split.discover | split.confirm)[:, None], split.confirm[:, None]) & scope
+    opened = (split.confirm[:, None] | (split.discover[:, None] & registered)) & scope
     open_rows = opened[corpus.prompt]
     seen = np.where(open_rows, values, np.nan)
     sides = _describe_sides(seen, corpus)
@@ -187,7 +189,7 @@ def _describe_sides(seen: Float[np.ndarray, "n k"], corpus: Corpus) -> _Sides:
         x = np.where(known, block - centre, 0.0)
         x[:, np.abs(x).max(0, initial=0.0) <= 1e-12 * np.abs(centre)] = 0.0
         m, total = (np.asarray(gather @ v).reshape(n_prompts, 2, -1) for v in (known.astype(np.float64), x))
-        both = (m > 0).all(1)
+        both = np.asarray((m > 0).all(axis=1))
         n_both = both.sum(0)
         with np.errstate(invalid="ignore", divide="ignore"):
             side = np.where(both[:, None, :], total / m, 0.0).sum(0) / n_both + centre

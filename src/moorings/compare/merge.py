@@ -14,12 +14,16 @@ from moorings.compare.predicate import FeaturePredicate, Hypothesis, OutcomePred
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-__all__ = ["explained_share", "lead_findings"]
+__all__ = ["explained_share", "lead_findings", "within_arms"]
 
 _EXPLAINED = 0.7
 """Share of an effect that another finding must account for (the 70 % rule of nuisance checks, L7)."""
 _SAME = 0.85
 """Correlation over all responses from which two predicates count as one."""
+_RELIABLE = 8
+"""Least square of a slope in standard errors: two of them, as each response of a pair says half of what there is to know."""
+_SPREAD_OUT = 0.3
+"""Share of a group's difference that must be seen on other prompts too, for it not to be the group's own."""
 _PLAIN_WORDS = 1.25
 """Findings whose words are their own definition lead over equally strong ones that were put together from texts."""
 
@@ -37,25 +41,61 @@ def lead_findings(
     Returns:
         Indices into `changed`; a finding that leads is never part of another.
     """
-    order = sorted(range(len(changed)), key=lambda i: -_strength(changed[i]))
+    order = sorted(range(len(changed)), key=lambda i: (_is_scoped(changed[i]), -_strength(changed[i])))
     rows = prompts[corpus.prompt]
-    columns = [_filled(changed[i].values[rows]) for i in range(len(changed))]
-    arm, prompt = corpus.arm[rows], corpus.prompt[rows]
-    within = [_within(column, arm, prompt, len(corpus.prompts)) for column in columns]
+    related = _Related(changed, corpus, rows)
     leads: list[int] = []
     part_of: list[int | None] = [None] * len(changed)
     for i in order:
-        for lead in leads:
-            if not _may_explain(changed[lead].hypothesis, changed[i].hypothesis):
-                continue
-            same = _correlation(columns[i], columns[lead]) >= _SAME
-            gap = (_gap(columns[i], arm), _gap(columns[lead], arm))
-            if same or explained_share(within[i], within[lead], *gap) >= _EXPLAINED:
-                part_of[i] = lead
-                break
-        else:
+        lead = next((j for j in leads if related.explains(j, i)), None)
+        if lead is None:
             leads.append(i)
+        elif _is_scoped(changed[i]) and not _is_scoped(changed[lead]) and related.only_inside(lead, i):
+            part_of = [i if part == lead else part for part in part_of]
+            part_of[lead] = i
+            leads[leads.index(lead)] = i
+        else:
+            part_of[i] = lead
     return part_of
+
+
+class _Related:
+    """How findings move together on the responses of one another's prompts."""
+
+    def __init__(self, changed: Sequence[Tested], corpus: Corpus, rows: Bool[np.ndarray, " n"]) -> None:
+        self.changed, self.arm, self.prompt = changed, corpus.arm[rows], corpus.prompt[rows]
+        self.n_prompts = len(corpus.prompts)
+        self.columns = [_filled(one.values[rows]) for one in changed]
+        groups = np.array([str(group) for group in corpus.groups])[self.prompt]
+        self.inside = [
+            np.isin(groups, sorted(one.hypothesis.groups))
+            if one.hypothesis.groups is not None
+            else np.ones(len(groups), dtype=bool)
+            for one in changed
+        ]
+
+    def explains(self, lead: int, part: int) -> bool:
+        """Whether nothing is left of `part`, on its own prompts, once `lead` is accounted for."""
+        if not _may_explain(self.changed[lead].hypothesis, self.changed[part].hypothesis):
+            return False
+        rows = self.inside[part]
+        arm, prompt = self.arm[rows], self.prompt[rows]
+        x, y = self.columns[part][rows], self.columns[lead][rows]
+        if _correlation(x, y) >= _SAME:
+            return True
+        inner = [within_arms(v, arm, prompt, self.n_prompts) for v in (x, y)]
+        return explained_share(inner[0], inner[1], _gap(x, arm), _gap(y, arm)) >= _EXPLAINED
+
+    def only_inside(self, lead: int, part: int) -> bool:
+        """Whether the difference in `lead` comes from the prompts of `part` alone."""
+        rows = self.inside[part]
+        inside = _gap(self.columns[lead][rows], self.arm[rows])
+        outside = _gap(self.columns[lead][~rows], self.arm[~rows]) if not rows.all() else inside
+        return bool(outside * np.sign(inside) < _SPREAD_OUT * abs(inside))
+
+
+def _is_scoped(tested: Tested) -> bool:
+    return tested.hypothesis.groups is not None
 
 
 def _may_explain(lead: Hypothesis, part: Hypothesis) -> bool:
@@ -73,7 +113,7 @@ def explained_share(
 ) -> float:
     """Share of one arm difference that follows from another, by the slope within arms and prompts.
 
-    0 where the slope is within two standard errors of none: beside a large difference, chance alone would explain a small one.
+    0 where the slope is not told from none: beside a large difference, chance alone would explain a small one.
 
     Args:
         part: Deviations of the finding in question from its mean within arm and prompt.
@@ -86,7 +126,7 @@ def explained_share(
         return 0.0
     slope = float(part @ whole) / spread
     left = part - slope * whole
-    if slope**2 * spread * len(part) <= 4 * float(left @ left):
+    if slope**2 * spread * len(part) <= _RELIABLE * float(left @ left):
         return 0.0
     return slope * whole_gap / part_gap
 
@@ -103,10 +143,10 @@ def _filled(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     return np.where(known, values, values[known].mean() if known.any() else 0.0).astype(np.float64)
 
 
-def _within(
+def within_arms(
     values: Float[np.ndarray, " n"], arm: np.ndarray, prompt: np.ndarray, n_prompts: int
 ) -> Float[np.ndarray, " n"]:
-    """Deviations from the arm's mean, prompts' own levels taken out."""
+    """Deviations from the arm's mean, prompts' own levels taken out; of use with one sample a prompt and arm as well."""
     level = np.bincount(prompt, values, n_prompts) / np.maximum(np.bincount(prompt, minlength=n_prompts), 1)
     left: np.ndarray = values - level[prompt]
     for side in (0, 1):

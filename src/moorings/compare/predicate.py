@@ -200,12 +200,31 @@ def _evaluate_topic(predicate: TopicPredicate, table: Table) -> Float[np.ndarray
 def _evaluate_phrases(predicates: Sequence[PhrasePredicate], table: Table) -> dict[PhrasePredicate, np.ndarray]:
     from moorings.compare.representations.ngrams import matches
 
-    vocabulary = sorted({phrase for predicate in predicates for phrase in predicate.phrases})
+    written = {phrase: _in_tokens(phrase) for predicate in predicates for phrase in predicate.phrases}
+    vocabulary = sorted(set(written.values()))
     if not vocabulary:
         return {}
     found = matches(vocabulary, table.corpus.texts)
     at = {phrase: i for i, phrase in enumerate(vocabulary)}
     return {
-        predicate: found[:, [at[phrase] for phrase in predicate.phrases]].sum(1) >= predicate.min_hits
+        predicate: found[:, sorted({at[written[phrase]] for phrase in predicate.phrases})].sum(1) >= predicate.min_hits
         for predicate in predicates
     }
+
+
+def _in_tokens(phrase: str) -> str:
+    """A phrase as responses are read: people write `Of course!`, discovery writes `of course !`.
+
+    Raises:
+        ConfigError: Nothing of it is ever read in a response, so it could never be found.
+    """
+    from moorings.compare.representations.ngrams import END, START, tokenise
+
+    tokens: list[str] = []
+    for part in phrase.split():
+        # Marks at the start of a line are only read before something, and rules only alone.
+        known = part in (START, END) or [part] in (tokenise(part), tokenise(f"{part} x")[:-1])
+        tokens += [part] if known else tokenise(part)
+    if not set(tokens) - {START, END}:
+        raise ConfigError(f"phrase '{phrase}' holds no word or mark that is looked for in responses; give words")
+    return " ".join(tokens)

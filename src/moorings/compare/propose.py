@@ -142,8 +142,9 @@ def _latent_hypotheses(
     """Latents of a sparse code of the texts; the code and the labels do not see the arm."""
     if not settings.n_latents or rows.sum() < _LEAST_FOR_CODE:
         return []
-    coder = fit_sparse(table.embeddings[rows], n_latents=128, k=8, seed=settings.seed)
-    codes = np.asarray(coder.encode(table.embeddings))
+    left = residualise(table.embeddings, table.corpus.prompt, None)
+    coder = fit_sparse(left[rows], n_latents=128, k=8, n_steps=200, seed=settings.seed)
+    codes = np.asarray(coder.encode(left))
     active = codes > 0
     n_active = active[rows].sum(0)
     sized = [active[:, j] for j in np.flatnonzero((n_active >= 8) & (n_active <= 0.5 * rows.sum()))]

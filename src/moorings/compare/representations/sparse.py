@@ -117,7 +117,13 @@ def fit_sparse(
     scale = float(np.sqrt(np.mean((x - bias) ** 2))) or 1.0
     data = torch.from_numpy(np.ascontiguousarray((x - bias) / scale, dtype=np.float32))
     net = _Net(data, n_latents, k, seed)
-    net.train(data, n_steps=n_steps, batch_size=batch_size, learning_rate=learning_rate)
+    n_threads = torch.get_num_threads()
+    # The steps are so small that threads spend their time on waiting for each other; one also repeats to the bit.
+    torch.set_num_threads(1)
+    try:
+        net.train(data, n_steps=n_steps, batch_size=batch_size, learning_rate=learning_rate)
+    finally:
+        torch.set_num_threads(n_threads)
     encoder, shift, threshold, decoder = (w.detach().numpy() for w in net.weights)
     coder = SparseCoder(bias + shift * scale, scale, encoder, threshold, decoder, k)
     used = (coder.encode(x) > 0).any(0)
