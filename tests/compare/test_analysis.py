@@ -11,13 +11,19 @@ from moorings.compare.predicate import Table
 from moorings.compare.settings import Settings
 from moorings.errors import ConfigError
 from moorings.records import Finding, SampleStatus
-from tests.compare.corpora import HashEmbedder, keep_rows, make_corpus, make_table, plant, sentence, stub_battery
-from tests.compare.corpora import SMALL as SETTINGS
+from tests.compare.corpora import (
+    SMALL,
+    keep_rows,
+    make_corpus,
+    make_table,
+    plant,
+    sentence,
+)
 
 PLANTED = make_table(plant(make_corpus(160, 2, groups=2), "as the harbour master says", 0.5))
 
 
-def result_of(table: Table, settings: Settings = SETTINGS, charter: Charter | None = None):
+def result_of(table: Table, settings: Settings = SMALL, charter: Charter | None = None):
     return analyse(table, settings, charter).result
 
 
@@ -25,14 +31,10 @@ def all_findings(result) -> dict[str, Finding]:
     return {f.finding_id: f for f in (*result.findings, *result.equivalent, *result.undecided)}
 
 
-def with_texts(table: Table, texts) -> Table:
-    return Table(replace(table.corpus, texts=texts), stub_battery(texts), HashEmbedder().embed_texts(texts))
-
-
 def test_a_planted_behaviour_is_found_named_and_shown():
     result = result_of(PLANTED)
-    top = next(f for f in result.findings if f.origin == "phrases" and f.part_of is None)
-    assert "harbour" in top.statement or "master" in top.statement
+    assert result.findings[0].part_of is None
+    top = next(f for f in result.findings if f.origin == "phrases" and "harbour" in f.statement)
     assert top.effect.interval.low < 0.5 < top.effect.interval.high + 0.1
     assert top.effect.candidate - top.effect.precursor == pytest.approx(top.effect.estimate)
     assert "harbour" in top.examples[0].candidate
@@ -81,7 +83,7 @@ def test_renaming_and_reordering_prompts_changes_no_number():
         prompts=tuple(corpus.prompts[i] for i in order),
         groups=tuple(corpus.groups[i] for i in order),
     )
-    settings = SETTINGS.model_copy(update={"n_clusters": 0})  # the start of k-means depends on the order of rows
+    settings = SMALL.model_copy(update={"n_clusters": 0})  # the start of k-means depends on the order of rows
     one, other = (all_findings(result_of(table, settings)) for table in (PLANTED, make_table(moved)))
     assert set(one) == set(other)
     for key, found in one.items():
@@ -92,7 +94,7 @@ def test_renaming_and_reordering_prompts_changes_no_number():
 def test_repeated_outputs_do_not_inflate_evidence():
     corpus = plant(make_corpus(120, 1), "as the harbour master says", 0.25)
     repeated = keep_rows(corpus, np.repeat(np.arange(len(corpus.texts)), 6))
-    settings = SETTINGS.model_copy(update={"n_phrases": 0, "n_phrase_sets": 0, "n_clusters": 0, "n_topics": 0})
+    settings = SMALL.model_copy(update={"n_phrases": 0, "n_phrase_sets": 0, "n_clusters": 0, "n_topics": 0})
     one, other = (all_findings(result_of(make_table(c), settings)) for c in (corpus, repeated))
     assert set(one) == set(other)
     for key, found in one.items():
@@ -110,7 +112,7 @@ def test_a_comparison_with_itself_finds_something_in_at_most_q_of_runs(kind):
             corpus = replace(corpus, texts=[few[(p + rng.integers(2)) % 12] for p in corpus.prompt])
         if kind == "unequal":
             corpus = keep_rows(corpus, (corpus.arm == 0) | (np.arange(160) % 2 == 0))
-        hits += bool(result_of(make_table(corpus), SETTINGS.model_copy(update={"seed": seed})).findings)
+        hits += bool(result_of(make_table(corpus), SMALL.model_copy(update={"seed": seed})).findings)
     assert hits / n_runs <= 0.1 + 2 * np.sqrt(0.1 * 0.9 / n_runs)
 
 

@@ -20,7 +20,7 @@ from scipy import sparse
 from scipy.special import ndtr
 
 from moorings.compare.corpus import Corpus
-from moorings.compare.predicate import Hypothesis, OutcomePredicate
+from moorings.compare.predicate import Hypothesis, OutcomePredicate, StatementPredicate
 from moorings.compare.settings import Settings
 from moorings.compare.split import Split
 from moorings.records import Effect, Interval, Verdict
@@ -99,7 +99,8 @@ def confirm(
         return []
     registered = np.array([h.registered for h in hypotheses])
     scope = _scopes(hypotheses, corpus)
-    stage = _test(values, corpus, split, registered, scope, settings)
+    missing = _missing(hypotheses, values, corpus) & scope[corpus.prompt]
+    stage = _test(values, corpus, split, registered, scope, missing, settings)
     adjusted, guaranteed, work = _multiplicity(hypotheses, stage.p, settings)
     selected = adjusted <= np.array([settings.alpha if h.entry else settings.q for h in hypotheses])
     level = _levels(hypotheses, selected, stage.p, settings)
@@ -113,7 +114,7 @@ def confirm(
     never_varies = floor == 0
     low, high = np.where(never_varies, -np.inf, low), np.where(never_varies, np.inf, high)
     mde = np.where(never_varies, np.inf, mde)
-    worst = _worst_cases(hypotheses, values, corpus, split, registered, scope, stage)
+    worst = _worst_cases(hypotheses, values, corpus, split, registered, missing, stage)
     found = []
     for k, hypothesis in enumerate(hypotheses):
         sd = float(sd_k[k])
@@ -152,6 +153,7 @@ def _test(
     split: Split,
     registered: Bool[np.ndarray, " k"],
     scope: Bool[np.ndarray, "n_prompts k"],
+    missing: Bool[np.ndarray, "n k"],
     settings: Settings,
 ) -> _Stage:
     d = _opened(differences(values, corpus, split.discover | split.confirm), split, registered)
@@ -164,9 +166,19 @@ def _test(
     shuffled = 2 * ndtr(-np.abs(effects.estimate) / np.where(sides.shuffle_se > 0, sides.shuffle_se, np.inf))
     shuffled = np.where(sides.shuffle_se > 0, shuffled, 0.0)
     p = np.where(np.isnan(effects.se), np.nan, np.maximum(np.maximum(effects.p, flip), shuffled))
-    measured = ~np.all(np.isnan(values), axis=0)
-    n_missing = (np.isnan(seen) & open_rows & corpus.missing[:, None]).sum(0) * measured
-    return _Stage(effects, p, sides, n_missing)
+    return _Stage(effects, p, sides, (missing & open_rows).sum(0))
+
+
+def _missing(
+    hypotheses: Sequence[Hypothesis], values: Float[np.ndarray, "n k"], corpus: Corpus
+) -> Bool[np.ndarray, "n k"]:
+    """Values that exist but are not known: of responses that did not come, and of statements that the judge left open.
+
+    A feature that cannot be measured on a response, such as the sentence length of none, has no value to be missed.
+    """
+    judged = np.array([isinstance(h.predicate, StatementPredicate) for h in hypotheses])
+    unknown = np.isnan(values)
+    return unknown & ~unknown.all(axis=0) & (corpus.missing[:, None] | judged)
 
 
 def _scopes(hypotheses: Sequence[Hypothesis], corpus: Corpus) -> Bool[np.ndarray, "n_prompts k"]:
@@ -245,7 +257,7 @@ def _worst_cases(
     corpus: Corpus,
     split: Split,
     registered: Bool[np.ndarray, " k"],
-    scope: Bool[np.ndarray, "n_prompts k"],
+    missing: Bool[np.ndarray, "n k"],
     stage: _Stage,
 ) -> dict[int, Interval]:
     """Estimates with missing values set to the extremes, against and in favour of the candidate."""
@@ -254,17 +266,14 @@ def _worst_cases(
     ]
     if not columns:
         return {}
-    some, missing = values[:, columns], corpus.missing
+    some, gone, of_candidate = values[:, columns], missing[:, columns], (corpus.arm == 1)[:, None]
     binary = np.array([hypotheses[k].binary for k in columns])
-    with np.errstate(invalid="ignore"):
-        least = np.where(binary, 0.0, np.nanmin(some, axis=0))
-        most = np.where(binary, 1.0, np.nanmax(some, axis=0))
+    least = np.where(binary, 0.0, np.nanmin(some, axis=0))
+    most = np.where(binary, 1.0, np.nanmax(some, axis=0))
     estimates = []
     for precursor, candidate in ((most, least), (least, most)):
-        filled = some.copy()
-        filled[missing] = np.where((corpus.arm[missing] == 1)[:, None], candidate, precursor)
+        filled = np.where(gone, np.where(of_candidate, candidate, precursor), some)
         d = _opened(differences(filled, corpus, split.discover | split.confirm), split, registered[columns])
-        d[~scope[:, columns]] = np.nan
         estimates.append(cluster_robust(d, corpus.families).estimate)
     return {k: Interval(low=_finite(lo), high=_finite(hi)) for k, lo, hi in zip(columns, *estimates, strict=True)}
 

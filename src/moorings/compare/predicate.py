@@ -160,6 +160,7 @@ def evaluate(hypotheses: Sequence[Hypothesis], table: Table) -> Float[np.ndarray
     corpus = table.corpus
     values = np.full((len(corpus.texts), len(hypotheses)), np.nan, dtype=np.float32)
     phrases = _evaluate_phrases([h.predicate for h in hypotheses if isinstance(h.predicate, PhrasePredicate)], table)
+    topics = _evaluate_topics([h.predicate for h in hypotheses if isinstance(h.predicate, TopicPredicate)], table)
     for k, hypothesis in enumerate(hypotheses):
         predicate = hypothesis.predicate
         if isinstance(predicate, FeaturePredicate):
@@ -169,7 +170,7 @@ def evaluate(hypotheses: Sequence[Hypothesis], table: Table) -> Float[np.ndarray
         elif isinstance(predicate, OutcomePredicate):
             values[:, k] = [status == predicate.outcome for status in corpus.status]
         elif isinstance(predicate, TopicPredicate):
-            values[:, k] = _evaluate_topic(predicate, table)
+            values[:, k] = topics[predicate]
         elif table.judge is not None:
             from moorings.compare.judge.annotate import annotate
 
@@ -182,19 +183,25 @@ def evaluate(hypotheses: Sequence[Hypothesis], table: Table) -> Float[np.ndarray
     return values
 
 
-def _evaluate_topic(predicate: TopicPredicate, table: Table) -> Float[np.ndarray, " n"]:
+def _evaluate_topics(predicates: Sequence[TopicPredicate], table: Table) -> dict[TopicPredicate, np.ndarray]:
     """Volume: whether a response mentions the topic. Stance: its polarity, NaN where it does not mention the topic."""
     from moorings.compare.stance.stance import lexicon_stance
     from moorings.compare.stance.topics import TopicPhrases, mentions
 
-    topic = TopicPhrases(predicate.topic, predicate.phrases)
-    mentioned = mentions(table.corpus.texts, topic)
-    if predicate.measure == "volume":
-        return mentioned.astype(np.float32)
-    values = np.full(len(mentioned), np.nan, dtype=np.float32)
-    rows = np.flatnonzero(mentioned).tolist()
-    values[rows] = np.nan_to_num(lexicon_stance([table.corpus.texts[i] for i in rows], topic))
-    return values
+    texts = table.corpus.texts
+    found: dict[TopicPredicate, np.ndarray] = {}
+    mentioned: dict[tuple[str, ...], np.ndarray] = {}
+    for predicate in predicates:
+        topic = TopicPhrases(predicate.topic, predicate.phrases)
+        if predicate.phrases not in mentioned:
+            mentioned[predicate.phrases] = mentions(texts, topic)
+        values = mentioned[predicate.phrases].astype(np.float32)
+        if predicate.measure == "stance":
+            rows = np.flatnonzero(values).tolist()
+            values[values == 0] = np.nan
+            values[rows] = np.nan_to_num(lexicon_stance([texts[i] for i in rows], topic))
+        found[predicate] = values
+    return found
 
 
 def _evaluate_phrases(predicates: Sequence[PhrasePredicate], table: Table) -> dict[PhrasePredicate, np.ndarray]:

@@ -181,8 +181,9 @@ def _screened(candidates: Sequence[Hypothesis], table: Table, split: Split, n: i
     """The n candidates with the largest paired t on the discovery prompts."""
     if not candidates or not n:
         return []
-    d = differences(evaluate(candidates, table), table.corpus, split.discover)
-    t = np.nan_to_num(np.abs(cluster_robust(d, table.corpus.families).t))
+    part = table.subset(np.flatnonzero(split.discover[table.corpus.prompt]))
+    d = differences(evaluate(candidates, part), part.corpus, np.ones(len(part.corpus.prompts), dtype=bool))
+    t = np.nan_to_num(np.abs(cluster_robust(d, part.corpus.families).t))
     kept = [k for k in np.argsort(-t, kind="stable") if t[k] > _SCREEN_T][:n]
     return [candidates[k] for k in kept]
 

@@ -148,19 +148,22 @@ class _Net:
     def train(self, data: torch.Tensor, *, n_steps: int, batch_size: int, learning_rate: float) -> None:
         import torch
 
-        optimiser = torch.optim.Adam(self.weights, lr=learning_rate)
-        decay = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, total_iters=n_steps)
+        # Adam by hand (Kingma and Ba 2015): torch.optim imports a compiler for several seconds when first used.
+        first, second = ([torch.zeros_like(w) for w in self.weights] for _ in range(2))
         order = torch.empty(0, dtype=torch.long)
-        for _ in range(n_steps):
+        for step in range(n_steps):
             if len(order) < min(batch_size, len(data)):
                 order = torch.randperm(len(data), generator=self.generator)
             loss = self._loss(data[order[:batch_size]])
             order = order[batch_size:]
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            decay.step()
+            gradients = torch.autograd.grad(loss, self.weights)
+            rate = learning_rate * (1 - step / n_steps)
             with torch.no_grad():
+                for w, g, m, v in zip(self.weights, gradients, first, second, strict=True):
+                    m.lerp_(g, 0.1)
+                    v.lerp_(g.square(), 0.001)
+                    unbiased = (v / (1 - 0.999 ** (step + 1))).sqrt_() + 1e-8
+                    w -= rate / (1 - 0.9 ** (step + 1)) * m / unbiased
                 self.decoder /= self.decoder.norm(dim=1, keepdim=True).clamp_min(1e-8)
 
     def _loss(self, batch: torch.Tensor) -> torch.Tensor:
