@@ -104,7 +104,7 @@ def test_repeated_outputs_do_not_inflate_evidence():
 
 @pytest.mark.parametrize("kind", ["plain", "repeated", "unequal"])
 def test_a_comparison_with_itself_finds_something_in_at_most_q_of_runs(kind):
-    n_runs, hits = 40, 0
+    n_runs, hits = (40 if kind == "plain" else 25), 0
     for seed in range(n_runs):
         corpus, rng = make_corpus(40, 2, seed=1000 + seed), np.random.default_rng(seed)
         if kind == "repeated":

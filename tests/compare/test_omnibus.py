@@ -26,12 +26,12 @@ def test_a_planted_change_is_seen_by_both():
 def test_a_comparison_with_itself_is_rejected_at_the_nominal_rate():
     table = make_table(make_corpus(40, 2))
     found = []
-    for seed in range(60):
+    for seed in range(40):
         swap = np.random.default_rng(seed).random(40) < 0.5
         arm = np.where(swap[table.corpus.prompt], 1 - table.corpus.arm, table.corpus.arm)
         found.append(p_values(Table(replace(table.corpus, arm=arm), table.battery, table.embeddings), seed))
     rates = (np.array(found) <= 0.1).mean(0)
-    assert (rates <= 0.1 + 2.6 * np.sqrt(0.1 * 0.9 / 60)).all()
+    assert (rates <= 0.1 + 2.6 * np.sqrt(0.1 * 0.9 / 40)).all()
 
 
 def test_the_reserve_is_not_looked_at():
@@ -56,14 +56,9 @@ def test_equal_texts_are_no_evidence_and_no_warning(text, status):
 
 
 def test_unequal_numbers_of_samples_keep_the_level():
-    corpus = make_corpus(40, 5)
-    table = make_table(keep_rows(corpus, (corpus.arm == 0) | (np.arange(400) % 5 == 0)))
-    hits = np.zeros(2)
-    for seed in range(60):
-        rng = np.random.default_rng(seed)
-        order = np.lexsort((rng.random(len(table.corpus.prompt)), table.corpus.prompt))
-        arm = np.empty_like(table.corpus.arm)
-        arm[order] = table.corpus.arm[np.argsort(table.corpus.prompt, kind="stable")]
-        shuffled = Table(replace(table.corpus, arm=arm), table.battery, table.embeddings)
-        hits += np.array(p_values(shuffled, seed)) <= 0.1
-    assert (hits / 60 <= 0.1 + 2.6 * np.sqrt(0.1 * 0.9 / 60)).all()
+    found = []
+    for seed in range(40):
+        corpus = make_corpus(40, 4, seed=seed)
+        found.append(p_values(make_table(keep_rows(corpus, (corpus.arm == 0) | (np.arange(320) % 4 == 0))), seed))
+    rates = (np.array(found) <= 0.1).mean(0)
+    assert (rates <= 0.1 + 2.6 * np.sqrt(0.1 * 0.9 / 40)).all()

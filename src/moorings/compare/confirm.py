@@ -178,7 +178,7 @@ def _missing(
     """
     judged = np.array([isinstance(h.predicate, StatementPredicate) for h in hypotheses])
     unknown = np.isnan(values)
-    return unknown & ~unknown.all(axis=0) & (corpus.missing[:, None] | judged)
+    return np.asarray(unknown & ~unknown.all(axis=0) & (corpus.missing[:, None] | judged))
 
 
 def _scopes(hypotheses: Sequence[Hypothesis], corpus: Corpus) -> Bool[np.ndarray, "n_prompts k"]:

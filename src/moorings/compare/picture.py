@@ -46,9 +46,13 @@ def draw_map(table: Table, settings: Settings) -> tuple[tuple[MapPoint, ...], tu
 def _positions(x: np.ndarray, seed: int) -> np.ndarray:
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     near = PCA(n_components=min(30, *x.shape), random_state=seed).fit_transform(x)
-    places = TSNE(perplexity=min(30, (len(x) - 1) / 3), max_iter=500, random_state=seed, init="pca").fit_transform(near)
+    # One thread: more of them gain little here, and lose tenfold where other work shares the cores.
+    with threadpool_limits(1):
+        maker = TSNE(perplexity=min(30, (len(x) - 1) / 3), max_iter=300, random_state=seed, init="pca")
+        places = maker.fit_transform(near)
     spread: np.ndarray = (places - places.mean(0)) / np.abs(places).max()
     return spread
 

@@ -40,7 +40,7 @@ class Settings(Record):
     """Topics whose volume and stance are measured."""
     n_examples: int = Field(default=3, ge=0)
     """Paired examples shown for a finding."""
-    map_points: int = Field(default=1200, ge=0)
+    map_points: int = Field(default=1000, ge=0)
     """Most responses on the map."""
     jobs: int = Field(default=1, ge=1)
     """Processes that measure the battery."""
