@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +207,46 @@ def test_two_files_of_one_name_keep_two_names(tmp_path):
     (tmp_path / "x").mkdir()
     subjects = [write_answers(tmp_path / "x" / "a.jsonl", 1), write_answers(tmp_path / "a.jsonl", 2)]
     assert [arm.name for arm in compare(*subjects, out=tmp_path / "out").arms] == ["a", "a-2"]
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.found.add(tag)
+        assert all(name == "style" for name, _ in attrs)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_a_notebook_shows_a_table_in_which_no_text_acts(tmp_path):
+    subjects = [write_answers(tmp_path / "base.jsonl", 1), write_answers(tmp_path / "tuned.jsonl", 2, share=0.6)]
+    found = compare(*subjects, out=tmp_path / "out")
+    hostile = "<script>alert(1)</script>\x1b[2J\u202e\ud800' onload='x"
+    pair = found.pairs[0]
+    finding = pair.findings[0].model_copy(update={"statement": hostile, "part_of": None})
+    many = tuple(finding.model_copy(update={"finding_id": str(i)}) for i in range(12))
+    shown = found.model_copy(
+        update={
+            "title": hostile,
+            "warnings": (hostile, "w" * 10_000),
+            "pairs": (pair.model_copy(update={"findings": many, "headline": hostile, "candidate": hostile}),),
+        }
+    )._repr_html_()
+    page = Tags()
+    page.feed(shown)
+    assert page.found <= {"div", "h4", "p", "b", "br", "table", "thead", "tbody", "tr", "th", "td"}
+    assert page.text.count("<script>alert(1)</script>⟨U+001B⟩[2J⟨U+202E⟩⟨U+D800⟩") == 2 + 2 + 10
+    assert not set("\x1b\u202e\ud800") & set(shown)
+    assert "2 more changes" in page.text
+    assert "wwww" in page.text
+    assert len(shown) < 20_000
+    assert pair.verdict in page.text
+    assert "base → tuned" in found._repr_html_()
 
 
 @pytest.mark.parametrize(

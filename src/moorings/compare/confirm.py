@@ -104,16 +104,8 @@ def confirm(
     adjusted, guaranteed, work = _multiplicity(hypotheses, stage.p, settings)
     selected = adjusted <= np.array([settings.alpha if h.entry else settings.q for h in hypotheses])
     level = _levels(hypotheses, selected, stage.p, settings)
+    low, high, mde = _ranges(hypotheses, stage, level, work, settings.power)
     sd_k = stage.sides.sd
-    floor = np.where([h.binary for h in hypotheses], 1.5, 1.5 * sd_k) / np.maximum(stage.effects.n_families, 1)
-    wide = stage.effects._replace(se=np.maximum(stage.effects.se, np.maximum(floor, stage.sides.shuffle_se)))
-    low, high = interval(wide, level)
-    most = np.where([h.binary for h in hypotheses], 1.0, np.inf)
-    low, high = np.clip(low, -most, most), np.clip(high, -most, most)
-    mde = mde_from_se(wide.se, wide.df, work, settings.power)
-    never_varies = floor == 0
-    low, high = np.where(never_varies, -np.inf, low), np.where(never_varies, np.inf, high)
-    mde = np.where(never_varies, np.inf, mde)
     worst = _worst_cases(hypotheses, values, corpus, split, registered, missing, stage)
     found = []
     for k, hypothesis in enumerate(hypotheses):
@@ -141,9 +133,26 @@ def confirm(
     return found
 
 
+def _ranges(
+    hypotheses: Sequence[Hypothesis], stage: _Stage, level: Float[np.ndarray, " k"], work: float, power: float
+) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"], Float[np.ndarray, " k"]]:
+    """Ends of the intervals and least detectable effects, never narrower than what few families can tell."""
+    sd_k = stage.sides.sd
+    floor = np.where([h.binary for h in hypotheses], 1.5, 1.5 * sd_k) / np.maximum(stage.effects.n_families, 1)
+    wide = stage.effects._replace(se=np.maximum(stage.effects.se, np.maximum(floor, stage.sides.shuffle_se)))
+    low, high = interval(wide, level)
+    most = np.where([h.binary for h in hypotheses], 1.0, np.inf)
+    low, high = np.clip(low, -most, most), np.clip(high, -most, most)
+    mde = mde_from_se(wide.se, wide.df, work, power)
+    never_varies = floor == 0
+    low, high = np.where(never_varies, -np.inf, low), np.where(never_varies, np.inf, high)
+    mde = np.where(never_varies, np.inf, mde)
+    return low, high, mde
+
+
 _COLUMNS = 64
 """Hypotheses that are described at a time, which keeps memory flat."""
-_WIDEST = 1e9
+_WIDEST = float("inf")
 """Stands for 'unknown' where too few families leave no interval."""
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from moorings.charter import Charter, load_charter
 from moorings.compare.analysis import analyse
+from moorings.compare.battery import known_features
 from moorings.compare.battery.measure import measure_battery
 from moorings.compare.comparison import ArmSummary, Comparison
 from moorings.compare.embed import embed_responses
@@ -29,7 +30,7 @@ from moorings.sampling.sample import sample
 from moorings.store import Run
 from moorings.subjects.bundled import cache_dir
 from moorings.subjects.embedders import Embedder, open_embedder
-from moorings.subjects.spec import SubjectSpec, parse_uri
+from moorings.subjects.spec import SubjectSpec, parse_uri, subject_backends
 
 __all__ = ["Sampling", "compare_runs", "diff", "measure"]
 
@@ -54,7 +55,7 @@ def diff(
     precursor: str,
     *candidates: str,
     out: str | Path,
-    charter: Charter | Path | None = None,
+    charter: Charter | Path | str | None = None,
     sampling: Sampling | None = None,
     settings: Settings | None = None,
     embedder: Embedder | None = None,
@@ -84,13 +85,17 @@ def diff(
     if not candidates:
         raise ConfigError("diff needs a precursor and at least one candidate; name two or more runs or subjects")
     start, sampling = time.monotonic(), sampling or Sampling()
+    read = load_charter(charter) if isinstance(charter, str | Path) else charter
+    if read:
+        read.check_features(feature.feature.name for feature in known_features())
+    for text in (precursor, *candidates):
+        _check_arm(text)
     names = _short_names((precursor, *candidates))
     sources = [
         prepare_arm(text, Path(out) / "arms" / name, sampling, progress=progress)._replace(name=name)
         for text, name in zip((precursor, *candidates), names, strict=True)
     ]
     seconds = {"sample": time.monotonic() - start}
-    read = load_charter(charter) if isinstance(charter, Path) else charter
     return compare_runs(
         sources,
         charter=read,
@@ -182,12 +187,13 @@ def measure(
 
 def prepare_arm(text: str, run: Path, sampling: Sampling, *, progress: bool) -> ArmSource:
     """A run that exists is taken as it is; a subject is sampled, and a file of responses read, into a run."""
+    _check_arm(text)
     source = parse_arm(text)
     if _is_run(source.run):
         return source
     scheme, rest = parse_uri(text)
     if scheme == "recorded":
-        record(SubjectSpec(uri=text), run, limit=None, progress=progress)
+        record(SubjectSpec(uri=text), run, limit=sampling.limit, progress=progress)
         return ArmSource(rest, str(run))
     if sampling.prompts is None:
         raise ConfigError(f"'{text}' is to be sampled, but no prompts are given; name a prompt file with --prompts")
@@ -206,8 +212,20 @@ def prepare_arm(text: str, run: Path, sampling: Sampling, *, progress: bool) -> 
     return ArmSource(text, str(run))
 
 
+def _check_arm(text: str) -> None:
+    """Refuse what is neither a run nor a subject before anything is sampled."""
+    if _is_run(parse_arm(text).run):
+        return
+    scheme = text.partition(":")[0]
+    if ":" not in text or "/" in scheme:
+        raise ConfigError(
+            f"'{text}' is neither a run (a folder with a run.json) nor a subject URI such as bundled:smollm2-135m; see `moorings runs list`"
+        )
+    subject_backends.get(scheme)
+
+
 def _is_run(text: str) -> bool:
-    if "://" in text:
+    if "://" in text and text.partition(":")[0] not in subject_backends.names():
         with Run.open(text):
             return True
     return (Path(text) / "run.json").exists()

@@ -54,9 +54,14 @@ def judge_finding(finding: Finding, charter: Charter | None, *, parent: Finding 
     ruled = _by_rule(charter, finding)
     if ruled is not None:
         return ruled
-    if parent is not None and parent.verdict == "changed":
+    if parent is not None and parent.verdict == "changed" and _may_inherit(finding, parent):
         return parent.intent.model_copy(update={"rule": f"part of {parent.finding_id}: {parent.intent.rule}"})
     return IntentJudgement(verdict=charter.defaults.unlisted, rule="no entry of the charter speaks of it")
+
+
+def _may_inherit(finding: Finding, parent: Finding) -> bool:
+    """A wanted change of style does not make a change of content wanted, even where the one explains the other."""
+    return finding.kind == parent.kind or finding.kind == "style" or parent.intent.verdict != "intended"
 
 
 def _by_rule(charter: Charter, finding: Finding) -> IntentJudgement | None:

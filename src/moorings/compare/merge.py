@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from moorings.compare.battery.feature import features
 from moorings.compare.confirm import Tested
 from moorings.compare.corpus import Corpus
 from moorings.compare.predicate import FeaturePredicate, Hypothesis, OutcomePredicate
@@ -50,13 +51,23 @@ def lead_findings(
         lead = next((j for j in leads if related.explains(j, i)), None)
         if lead is None:
             leads.append(i)
-        elif _is_scoped(changed[i]) and not _is_scoped(changed[lead]) and related.only_inside(lead, i):
-            part_of = [i if part == lead else part for part in part_of]
-            part_of[lead] = i
-            leads[leads.index(lead)] = i
+        elif related.says_more(i, lead):
+            _take_over(i, lead, leads, part_of)
         else:
             part_of[i] = lead
     return part_of
+
+
+def _take_over(new: int, old: int, leads: list[int], part_of: list[int | None]) -> None:
+    """Make `new` lead in the place of `old`, with all that `old` explained."""
+    part_of[:] = [new if part == old else part for part in part_of]
+    part_of[old] = new
+    leads[leads.index(old)] = new
+
+
+def _is_length(tested: Tested) -> bool:
+    predicate = tested.hypothesis.predicate
+    return isinstance(predicate, FeaturePredicate) and features.get(predicate.feature).theme == "length"
 
 
 class _Related:
@@ -85,6 +96,17 @@ class _Related:
             return True
         inner = [within_arms(v, arm, prompt, self.n_prompts) for v in (x, y)]
         return explained_share(inner[0], inner[1], _gap(x, arm), _gap(y, arm)) >= _EXPLAINED
+
+    def says_more(self, part: int, lead: int) -> bool:
+        """Whether the one that is explained is still the better account of the two.
+
+        So it is if the difference is its prompt group's own, and if it explains a change of length as well as it is
+        explained by it: length follows from almost everything.
+        """
+        own, other = self.changed[part], self.changed[lead]
+        if _is_scoped(own) and not _is_scoped(other):
+            return self.only_inside(lead, part)
+        return _is_length(other) and not _is_length(own) and self.explains(part, lead)
 
     def only_inside(self, lead: int, part: int) -> bool:
         """Whether the difference in `lead` comes from the prompts of `part` alone."""

@@ -59,6 +59,8 @@ def plan_comparison(
     """
     if not 0 < confirm_share <= 1 - _DISCOVERY_SHARE + 1e-9:
         raise ConfigError(f"confirm share {confirm_share} leaves no prompts for discovery; use at most 0.6")
+    if not 0 < q < 1:
+        raise ConfigError(f"q {q} is not allowed; the false discovery rate lies between 0 and 1, such as 0.1")
     alpha = q * n_findings / max(n_hypotheses, n_findings)
     common: dict[str, Any] = {"base_rate": base_rate, "omega": spread, "alpha": alpha, "power": power, "m": n_samples}
     needed = None

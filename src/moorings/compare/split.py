@@ -31,8 +31,8 @@ class Split(NamedTuple):
 def split_families(corpus: Corpus, shares: tuple[float, float, float] = (0.4, 0.4, 0.2), *, seed: int = 0) -> Split:
     """Divide whole prompt families, so that nothing of a tested prompt was seen in the search.
 
-    The part of a family depends only on the ids of its prompts and the seed, with equal counts by group where
-    groups are large enough: the same prompts fall into the same parts in every comparison.
+    The parts depend only on the prompts' ids, groups and the seed, never on responses: the same set of prompts is divided
+    alike in every comparison. Groups are divided evenly where they are large enough; one prompt more or less moves others.
 
     Args:
         corpus: Responses.
@@ -45,6 +45,11 @@ def split_families(corpus: Corpus, shares: tuple[float, float, float] = (0.4, 0.
     if min(shares) < 0 or min(shares[:2]) <= 0 or abs(sum(shares) - 1) > 1e-9:
         raise ConfigError(f"split {shares}: give three shares of at least 0, the first two above 0, that sum to 1")
     n_families = int(corpus.families.max()) + 1
+    if n_families < _LEAST_FAMILIES:
+        raise ConfigError(
+            f"{n_families} prompt famil{'y is' if n_families == 1 else 'ies are'} too few to look for changes on some and test "
+            f"them on others; give at least {_LEAST_FAMILIES} prompts"
+        )
     members: list[list[int]] = [[] for _ in range(n_families)]
     for prompt, family in enumerate(corpus.families):
         members[family].append(prompt)
@@ -58,12 +63,9 @@ def split_families(corpus: Corpus, shares: tuple[float, float, float] = (0.4, 0.
         position = (rank * _GOLDEN + offset) % 1.0
         part[members[family]] = int(np.searchsorted(bounds, position, side="right"))
     split = Split(part == 0, part == 1, part == 2)
-    if not split.discover.any() or not split.confirm.any():
-        raise ConfigError(
-            f"{n_families} prompt families are too few to divide into discovery and confirmation; give at least 20 prompts"
-        )
     return split
 
 
+_LEAST_FAMILIES = 20
 _GOLDEN = 0.6180339887498949
 """Steps of the golden ratio fill the parts evenly along the sorted families, so every group is divided alike."""

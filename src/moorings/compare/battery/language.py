@@ -96,7 +96,7 @@ def _non_ascii(text: Text) -> float:
     name="sentiment",
     more="Responses are more positive in mood",
     less="Responses are more negative in mood",
-    unit="-1 (negative) to 1 (positive)",
+    unit="points of sentiment (-1 to 1)",
     style=False,
 )
 def _sentiment(text: Text) -> float:
