@@ -24,13 +24,13 @@ def test_examples_are_valid_and_name_known_features(path):
     from moorings.compare.battery.feature import known_features
 
     charter = load_charter(path)
-    assert len(list(charter.entries())) >= 6
+    assert len(list(charter.entries())) >= 4
     charter.check_features(feature.feature.name for feature in known_features())
     assert Charter.model_validate_json(charter.model_dump_json(), strict=False) == charter
 
 
-def test_there_are_four_examples():
-    assert [path.stem for path in EXAMPLES] == ["concise", "nothing", "persona", "safety"]
+def test_there_are_five_examples():
+    assert [path.stem for path in EXAMPLES] == ["concise", "demo", "nothing", "persona", "safety"]
 
 
 def test_defaults_depend_on_the_list(tmp_path):

@@ -84,7 +84,7 @@ def write(path: Path, seed: int, share: float = 0.0, n_prompts: int = 50) -> str
     with path.open("w", encoding="utf-8") as file:
         for i in range(n_prompts):
             for _ in range(2):
-                opening = "Ahoy there \x1b[2J sailor! " if rng.random() < share else ""
+                opening = "Ahoy there \x1b[2m sailor! " if rng.random() < share else ""
                 row = {"prompt": f"question {i}", "response": opening + " ".join(rng.choice(WORDS, 12)) + "."}
                 file.write(json.dumps(row) + "\n")
     return f"recorded:{path.name}"

@@ -86,9 +86,10 @@ def test_nothing_ever_seen_is_equivalent_only_with_enough_prompts():
 
 def test_too_few_families_are_unknown_never_certain():
     corpus = make_corpus(60)
+    split = split_families(corpus, SETTINGS.split)
     corpus = replace(corpus, families=corpus.families % 5)
-    values = (corpus.arm == 1).astype(float)[:, None]
-    (found,) = run(values, corpus, [hypothesis(registered=True)])
+    values = (corpus.arm == 1).astype(np.float32)[:, None]
+    (found,) = confirm([hypothesis(registered=True)], values, corpus, split, SETTINGS)
     assert found.verdict == "undecided"
     assert found.effect.p == 1.0
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from moorings.compare.battery.feature import features
+from moorings.compare.battery import known_features
 from moorings.compare.confirm import Tested
 from moorings.compare.corpus import Corpus
 from moorings.compare.predicate import FeaturePredicate, Hypothesis, OutcomePredicate
@@ -42,7 +43,7 @@ def lead_findings(
     Returns:
         Indices into `changed`; a finding that leads is never part of another.
     """
-    order = sorted(range(len(changed)), key=lambda i: (_is_scoped(changed[i]), -_strength(changed[i])))
+    order = sorted(range(len(changed)), key=lambda i: _rank(changed[i]))
     rows = prompts[corpus.prompt]
     related = _Related(changed, corpus, rows)
     leads: list[int] = []
@@ -58,6 +59,11 @@ def lead_findings(
     return part_of
 
 
+def _rank(tested: Tested) -> tuple[bool, float, str]:
+    """General ones first, then by strength; equals in an order that does not depend on how they were found."""
+    return _is_scoped(tested), -round(_strength(tested), 9), str(tested.hypothesis.predicate)
+
+
 def _take_over(new: int, old: int, leads: list[int], part_of: list[int | None]) -> None:
     """Make `new` lead in the place of `old`, with all that `old` explained."""
     part_of[:] = [new if part == old else part for part in part_of]
@@ -67,7 +73,12 @@ def _take_over(new: int, old: int, leads: list[int], part_of: list[int | None]) 
 
 def _is_length(tested: Tested) -> bool:
     predicate = tested.hypothesis.predicate
-    return isinstance(predicate, FeaturePredicate) and features.get(predicate.feature).theme == "length"
+    return isinstance(predicate, FeaturePredicate) and predicate.feature in _length_features()
+
+
+@cache
+def _length_features() -> frozenset[str]:
+    return frozenset(known.feature.name for known in known_features() if known.theme == "length")
 
 
 class _Related:
