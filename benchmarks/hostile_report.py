@@ -2,7 +2,8 @@
 
 Every text of the report that can come from outside holds script tags, event handlers, links and pictures to the network,
 style imports, terminal escapes, direction overrides, NULs, broken surrogates, orders to a judge, or 10 MB on one line.
-The browser is driven over its DevTools pipe. Skipped where no Chromium is installed.
+The browser is driven over its DevTools pipe. Skipped where no Chromium is installed. The analysis itself must come to the same
+verdicts when a fifth of both arms' responses carry such texts, with and without a planted change.
 """
 
 from __future__ import annotations
@@ -10,14 +11,20 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from _common import finish, options
+from _pool import load_pool, measured
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "report"))
 import browser
 import make
 
+from moorings.compare.analysis import analyse
+from moorings.compare.selftest import divide_within_prompts
+from moorings.compare.settings import Settings
 from moorings.report.html import render_html
 
 WIDTHS = (1280, 390)
@@ -31,6 +38,7 @@ def main() -> None:
         sys.exit(0)
     payloads = [*make.PAYLOADS, make.HUGE]
     visits = _visits(payloads, args.quick)
+    verdicts = _verdicts(payloads)
     build_s, size_bytes, open_s = _large(1 if args.quick else 5)
     print(f"{len(payloads)} payloads, {len(visits)} page loads; 4,000 points and 60 findings in {build_s:.2f} s")
     finish(
@@ -40,13 +48,39 @@ def main() -> None:
             "acts of hostile text": (sum(v["acts"] for v in visits), "<=", 0),
             "payloads not readable": (sum(len(v["unreadable"]) for v in visits), "<=", 0),
             "pages wider than the window": (sum(v["too_wide"] for v in visits), "<=", 0),
+            "verdicts turned by hostile text": (sum(a != b for a, b in verdicts.values()), "<=", 0),
             "build s": (build_s, "<=", 2.0),
             "size MB": (size_bytes / 1e6, "<=", 5.0),
         },
         payloads=[p.name for p in payloads],
         visits=visits,
+        verdicts=verdicts,
         open_large_s=open_s,
     )
+
+
+def _verdicts(payloads: list[make.Payload]) -> dict[str, tuple[str, str]]:
+    """Verdict and first finding without and with hostile texts, for arms that are alike and for a planted change."""
+    pool = load_pool("pool", n_prompts=100, n_samples=4)
+    halves = divide_within_prompts(pool, np.random.default_rng(3)).corpus
+    rng = np.random.default_rng(4)
+    planted = (halves.arm == 1) & (rng.random(len(halves.texts)) < 0.6)
+    hostile = np.flatnonzero(rng.random(len(halves.texts)) < 0.2).tolist()
+    found = {}
+    for name, changed in (("alike", np.zeros_like(planted)), ("planted", planted)):
+        clean = [f"Great question! {t}" if c else t for t, c in zip(halves.texts, changed, strict=True)]
+        dirty = list(clean)
+        for number, i in enumerate(hostile):
+            dirty[i] += " " + payloads[number % len(payloads)].text
+        found[name] = tuple(_verdict(replace(halves, texts=texts)) for texts in (clean, dirty))
+    print(f"verdicts without and with hostile texts: {found}")
+    return found
+
+
+def _verdict(corpus) -> str:
+    result = analyse(measured(corpus), Settings(n_draws=5000)).result
+    leads = [f.statement for f in result.findings if f.part_of is None]
+    return f"{result.verdict}: {leads[0] if leads else 'nothing'}"
 
 
 def _visits(payloads: list[make.Payload], quick: bool) -> list[dict]:

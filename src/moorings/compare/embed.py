@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["embed_responses", "shortened"]
 
-_OPENING, _END = 320, 120
+_OPENING, _END = 240, 80
 _CHUNK = 512
 
 

@@ -78,7 +78,8 @@ def _is_length(tested: Tested) -> bool:
 
 @cache
 def _length_features() -> frozenset[str]:
-    return frozenset(known.feature.name for known in known_features() if known.theme == "length")
+    """How well a text compresses is mostly its length, too."""
+    return frozenset(known.feature.name for known in known_features() if known.theme == "length") | {"compressibility"}
 
 
 class _Related:
