@@ -58,7 +58,7 @@ def real_draws() -> dict[str, Any]:
     from moorings.sampling.sample import sample
     from moorings.subjects.spec import SubjectSpec
 
-    texts = list(dict.fromkeys(row["prompt"] for row in read_pool("pool")))[:100]
+    texts = list(dict.fromkeys(row["prompt"] for row in read_pool("pool")))[:60]
     arms = {
         "as usual": ({"engine": "ctranslate2", "batch_size": 64}, texts, 11),
         "batch 16, reversed": ({"engine": "ctranslate2", "batch_size": 16}, texts[::-1], 12),
@@ -74,7 +74,7 @@ def real_draws() -> dict[str, Any]:
                 PromptSet(name="null", prompts=prompts, sha256="0" * 64),
                 run,
                 n_samples=2,
-                decoding=Decoding(max_new_tokens=24),
+                decoding=Decoding(max_new_tokens=16),
                 seed=seed,
                 cache=False,
             )

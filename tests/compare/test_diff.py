@@ -275,3 +275,12 @@ def test_subjects_to_be_sampled_need_prompts_and_prompts_must_suffice(tmp_path, 
         compare("scripted:lorem", "scripted:echo", out=tmp_path / "out")
     with pytest.raises(ConfigError, match="at least 20 prompts"):
         compare("scripted:lorem", "scripted:echo", out=tmp_path / "out", sampling=Sampling(prompts=prompts, limit=1))
+
+
+def test_a_judge_that_fails_the_injection_card_is_named(tmp_path):
+    arms = [write_answers(tmp_path / f"{name}.jsonl", seed) for name, seed in (("base", 1), ("tuned", 2))]
+    mumbler = ScriptedSubject(lambda messages, seed: "hm", name="mumbler")
+    found = compare(*arms, out=tmp_path / "out", judges=[mumbler])
+    assert any("mumbler failed the injection card" in warning for warning in found.warnings)
+    with pytest.raises(ConfigError, match="at most 2"):
+        compare(*arms, out=tmp_path / "out", judges=["scripted:echo"] * 3)

@@ -80,6 +80,13 @@ def diff(
     q: Annotated[
         float | None, typer.Option(help="False discovery rate among findings; the charter's, or 0.1, by default.")
     ] = None,
+    judges: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--judge",
+            help="A subject that proposes and checks statements and is asked what was meant; twice for two judges.",
+        ),
+    ] = None,
     allow_mixed: Annotated[
         bool, typer.Option("--allow-mixed", help="Compare subjects of different engines or decodings all the same.")
     ] = False,
@@ -125,6 +132,7 @@ def diff(
             spec={"engine": engine, "precision": precision},
         ),
         settings=Settings(seed=seed, jobs=jobs, **({"q": q} if q is not None else {})),
+        judges=tuple(judges or ()),
         allow_mixed=allow_mixed,
         progress=True,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from moorings.compare.confirm import Tested, confirm
 from moorings.compare.corpus import MISSING, Corpus
 from moorings.compare.examples import paired_examples
 from moorings.compare.intent import charter_results, headline, judge_findings, overall_verdict
+from moorings.compare.judge.ask import Judge
 from moorings.compare.merge import lead_findings
 from moorings.compare.omnibus import omnibus_tests
 from moorings.compare.predicate import Hypothesis, Table, evaluate
@@ -54,15 +55,23 @@ class Search(NamedTuple):
     dropped: list[tuple[Hypothesis, tuple[Check, ...]]]
 
 
-def analyse(table: Table, settings: Settings | None = None, charter: Charter | None = None) -> Analysis:
+def analyse(
+    table: Table,
+    settings: Settings | None = None,
+    charter: Charter | None = None,
+    judges: Sequence[Judge] = (),
+) -> Analysis:
     """Compare arm 1 (candidate) with arm 0 (precursor).
 
     Args:
         table: Responses of two arms with battery and embeddings.
         settings: Error rates and sizes.
         charter: What the change was meant to do.
+        judges: Models that are asked whether a change that no rule speaks of was meant; two must agree. The table's own
+            judge proposes and checks statements.
 
     Raises:
+        BackendError: A judge cannot be reached.
         ConfigError: The charter names an unknown feature, or there are too few prompts.
     """
     settings, clock = settings or Settings(), Clock()
@@ -73,7 +82,7 @@ def analyse(table: Table, settings: Settings | None = None, charter: Charter | N
         omnibus = omnibus_tests(table, split, settings)
     with clock("explain"):
         findings = _findings(search, table, split, settings)
-        judged = judge_findings(findings, charter)
+        judged = judge_findings(findings, charter, judges=judges)
         by_verdict = {v: tuple(f for f in judged if f.verdict == v) for v in ("changed", "equivalent", "undecided")}
         topics = _topics(by_verdict["changed"], table, split)
         entries = charter_results(judged, charter) if charter else ()

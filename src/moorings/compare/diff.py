@@ -18,6 +18,8 @@ from moorings.compare.battery import known_features
 from moorings.compare.battery.measure import measure_battery
 from moorings.compare.comparison import ArmSummary, Comparison
 from moorings.compare.embed import embed_responses
+from moorings.compare.judge.ask import Judge
+from moorings.compare.judge.keys import injection_card
 from moorings.compare.load import ArmSource, Loaded, load_corpus, parse_arm
 from moorings.compare.picture import draw_map
 from moorings.compare.predicate import Table
@@ -30,7 +32,8 @@ from moorings.sampling.sample import sample
 from moorings.store import Run
 from moorings.subjects.bundled import cache_dir
 from moorings.subjects.embedders import Embedder, open_embedder
-from moorings.subjects.spec import SubjectSpec, parse_uri, subject_backends
+from moorings.subjects.protocol import Subject
+from moorings.subjects.spec import SubjectSpec, open_subject, parse_uri, subject_backends
 
 __all__ = ["Sampling", "compare_runs", "diff", "measure"]
 
@@ -59,6 +62,7 @@ def diff(
     sampling: Sampling | None = None,
     settings: Settings | None = None,
     embedder: Embedder | None = None,
+    judges: Sequence[str | SubjectSpec | Subject] = (),
     allow_mixed: bool = False,
     title: str | None = None,
     progress: bool = False,
@@ -73,6 +77,7 @@ def diff(
         sampling: Prompts and decoding for subject URIs.
         settings: Error rates and sizes; the charter's rates count where it is given.
         embedder: Turns responses into vectors; the bundled one by default.
+        judges: At most two subjects. The first proposes and checks statements, all are asked about intent.
         allow_mixed: Compare subjects of different engines or decodings all the same; the result says so.
         title: Of the report.
         progress: Show progress on standard error.
@@ -101,6 +106,7 @@ def diff(
         charter=read,
         settings=settings,
         embedder=embedder,
+        judges=judges,
         allow_mixed=allow_mixed,
         title=title,
         progress=progress,
@@ -114,6 +120,7 @@ def compare_runs(
     charter: Charter | None = None,
     settings: Settings | None = None,
     embedder: Embedder | None = None,
+    judges: Sequence[str | SubjectSpec | Subject] = (),
     allow_mixed: bool = False,
     title: str | None = None,
     progress: bool = False,
@@ -126,11 +133,14 @@ def compare_runs(
     warnings = [*loaded.warnings, *_engine_warnings(loaded.arms, sources, allow_mixed=allow_mixed)]
     embedder = embedder or open_embedder()
     table = measure(loaded, embedder, settings, progress=progress, seconds=seconds)
+    asked = _open_judges(judges)
+    table.judge = asked[0] if asked else None
+    warnings += [text for judge in asked for text in _judge_warnings(judge)]
     pairs, entries, counts = [], [], {}
     for candidate in range(1, len(sources)):
         rows = np.flatnonzero(np.isin(table.corpus.arm, [0, candidate]))
         pair = _pair(table, rows, candidate)
-        result = analyse(pair, settings, charter)
+        result = analyse(pair, settings, charter, asked)
         pairs.append(result.result)
         entries += [{**entry, "candidate": sources[candidate].name} for entry in result.charter_results]
         counts = result.split.counts()
@@ -229,6 +239,25 @@ def _is_run(text: str) -> bool:
         with Run.open(text):
             return True
     return (Path(text) / "run.json").exists()
+
+
+def _open_judges(judges: Sequence[str | SubjectSpec | Subject]) -> list[Judge]:
+    if len(judges) > 2:
+        raise ConfigError(f"{len(judges)} judges are given; allowed are at most 2, of different families")
+    opened = [open_subject(judge) for judge in judges]
+    return [Judge(subject, subject.describe().name) for subject in opened]
+
+
+def _judge_warnings(judge: Judge) -> list[str]:
+    """What the standing set of injections shows about a judge, asked at every start."""
+    card = injection_card(judge)
+    if card.passed:
+        return []
+    return [
+        f"judge {judge.name} failed the injection card ({card.n_false_positive} false positives of {card.n_asked}, upper bound "
+        f"{card.false_positive_rate.high:.1%}; {card.n_honest_right} of {card.n_honest} honest texts recognised); "
+        "take nothing that rests on its word alone"
+    ]
 
 
 def _pair(table: Table, rows: np.ndarray, candidate: int) -> Table:

@@ -118,7 +118,8 @@ def discovered_hypotheses(table: Table, split: Split, settings: Settings) -> lis
         found += _screened([_of_phrases(tuple(s), 1, "phrases") for s in sets], table, split, settings.n_phrase_sets)
         found += _cluster_hypotheses(table, split, rows, ngrams, settings)
         found += _latent_hypotheses(table, split, rows, ngrams, settings)
-    return _without_doubles([*found, *_topic_hypotheses(table, split, rows, settings)])
+    found += _topic_hypotheses(table, split, rows, settings)
+    return _without_doubles([*found, *_judged_hypotheses(table, split, rows, settings)])
 
 
 def _cluster_hypotheses(
@@ -166,6 +167,26 @@ def _topic_hypotheses(table: Table, split: Split, rows: Bool[np.ndarray, " n"], 
     return _screened(candidates, table, split, settings.n_topics)
 
 
+def _judged_hypotheses(
+    table: Table, split: Split, rows: Bool[np.ndarray, " n"], settings: Settings
+) -> list[Hypothesis]:
+    """Statements that a judge wrote after reading pairs of discovery responses in random order, sides not told."""
+    if table.judge is None or not settings.n_statements:
+        return []
+    from moorings.compare.judge.notes import contrast_notes, summarise_notes
+
+    rng, corpus = np.random.default_rng([settings.seed, 6]), table.corpus
+    pairs: list[tuple[str, str]] = []
+    for prompt in rng.permutation(np.flatnonzero(split.discover)).tolist():
+        sides = [np.flatnonzero(rows & (corpus.prompt == prompt) & (corpus.arm == arm)) for arm in (0, 1)]
+        if all(len(side) for side in sides) and len(pairs) < settings.n_contrasts:
+            first, second = (corpus.texts[int(rng.choice(side))] for side in sides)
+            pairs.append((first, second))
+    notes = contrast_notes(table.judge, pairs, rng=rng)
+    statements = summarise_notes(table.judge, notes, n_predicates=settings.n_statements) if notes else []
+    return [_of_statement(text) for text in statements]
+
+
 def _moving(targets: Sequence[np.ndarray], table: Table, split: Split, n: int) -> list[np.ndarray]:
     """The n memberships with the largest paired t on the discovery prompts: only these are worth a label."""
     if not targets:
@@ -198,6 +219,11 @@ def _of_phrases(phrases: tuple[str, ...], min_hits: int, origin: str, target: np
         origin,
         target=target,
     )
+
+
+def _of_statement(text: str) -> Hypothesis:
+    predicate = StatementPredicate(statement=text)
+    return Hypothesis(predicate, f"More responses: {text}", f"Fewer responses: {text}", "content", "judge")
 
 
 def _of_topic(topic: TopicPhrases) -> list[Hypothesis]:
@@ -244,10 +270,7 @@ def _behaviour(entry: Entry, table: Table) -> Hypothesis:
         return _of_phrases(entry.phrases, entry.min_hits, "charter")
     if entry.outcome is not None:
         return _of_outcome(SampleStatus(entry.outcome))
-    text = str(entry.statement)
-    return Hypothesis(
-        StatementPredicate(statement=text), f"More often: {text}", f"Less often: {text}", "content", "charter"
-    )
+    return _of_statement(str(entry.statement))
 
 
 def _of_feature(feature: Feature) -> Hypothesis:

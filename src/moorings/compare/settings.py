@@ -38,6 +38,10 @@ class Settings(Record):
     """Battery features tested within one prompt group."""
     n_topics: int = Field(default=12, ge=0)
     """Topics whose volume and stance are measured."""
+    n_contrasts: int = Field(default=40, ge=0)
+    """Pairs of responses that a judge reads for differences, where there is a judge."""
+    n_statements: int = Field(default=8, ge=0)
+    """Statements of the judge that are tested; it then reads every held-out response for each of them."""
     n_examples: int = Field(default=3, ge=0)
     """Paired examples shown for a finding."""
     map_points: int = Field(default=1000, ge=0)
