@@ -269,6 +269,12 @@ def test_embeddings_merge_proposed_topics() -> None:
     assert len(together) == 1
 
 
+def test_a_word_that_is_the_plural_of_another_and_has_a_plural_itself() -> None:
+    texts = ["the peoples of the valley", "of the harbour people", "so it goes", "so it went"] * 20
+    found = propose_topics(texts, np.repeat(np.arange(10), 8), min_responses=5)
+    assert {"person", "people", "peoples"} & {phrase for topic in found for phrase in topic.phrases}
+
+
 def test_entropy_of_pure_and_mixed_clusters() -> None:
     rng = np.random.default_rng(0)
     pure = stance_entropy(np.full(60, 0.5), rng=rng)

@@ -265,7 +265,8 @@ def _near(
             heads.setdefault(with_plural(word)[0], []).append(k)
     for k, term in enumerate(terms):
         if " " not in term:
-            near[k, heads[term]] = near[heads[term], k] = True
+            family = heads[with_plural(term)[0]]
+            near[k, family] = near[family, k] = True
     if embed is not None:
         vectors = embed(terms)
         near |= vectors @ vectors.T >= min_cosine
