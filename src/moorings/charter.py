@@ -13,8 +13,9 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 import yaml
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from moorings.charter_run import GatePlan, MonitorUse, RoundChange, RunSection, Use
 from moorings.errors import ConfigError, InputError, nearest
-from moorings.records import Record, content_hash
+from moorings.records import Decoding, Record, content_hash
 
 __all__ = [
     "MAX_CHARTER_BYTES",
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 MAX_CHARTER_BYTES = 64 * 1024
-_MAX_DEPTH = 10
+_MAX_DEPTH = 12
 _WHAT = ("feature", "phrases", "outcome", "statement")
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
@@ -189,6 +190,8 @@ class Charter(_Part):
     power: float = Field(default=0.8, gt=0, lt=1)
     """Chance of finding a change of the size that is called detectable."""
     defaults: Defaults = Defaults()
+    run: RunSection | None = None
+    """How the model improves itself, and its gate; only `moorings run` and its kin need it."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Charter:
@@ -349,6 +352,12 @@ _HOLDS: dict[str, type[Record]] = {
     "defaults": Defaults,
     "scope": Scope,
     "size": Size,
+    "run": RunSection,
+    "gate": GatePlan,
+    "decoding": Decoding,
+    "monitors": MonitorUse,
+    "train": Use,
+    "changes": RoundChange,
 }
 
 

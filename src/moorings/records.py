@@ -15,8 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "Check",
+    "Decision",
     "Decoding",
     "Effect",
+    "Evidence",
     "Example",
     "Finding",
     "FinishReason",
@@ -312,3 +314,50 @@ class Finding(Record):
     examples: tuple[Example, ...] = ()
     part_of: str | None = None
     """Finding that explains this one: given that one, nothing is left of it."""
+
+
+class Evidence(Record):
+    """What a monitor accumulated up to the end of a round."""
+
+    monitor: str
+    """Its name in the charter, or of the discovered change."""
+    statement: str
+    """What would be wrong, as a sentence. May quote untrusted text."""
+    round: int
+    side: Literal["more", "less", "either"]
+    tolerance: float
+    """Largest harm that does not matter: a mean of differences in [-1, 1]."""
+    n_units: int
+    """Units of this round, missing ones left out."""
+    n_missing: int = 0
+    mean: float
+    """Mean difference in this round; NaN is written as None elsewhere, so a round without units has no evidence."""
+    interval: Interval
+    """Of this round's mean, valid at every look of the round together."""
+    e_value: float
+    """Evidence of the whole run so far that a tolerance was left, capped at 1e300."""
+    threshold: float
+    """E-value at which harm counts as shown."""
+    status: Literal["harm", "fine", "undecided"]
+    anchor: float | None = None
+    candidate: float | None = None
+    seen: str = ""
+    """What was seen, in one plain sentence. May quote untrusted text."""
+    details: dict[str, float] = Field(default_factory=dict)
+
+
+class Decision(Record):
+    """What became of a round."""
+
+    round: int
+    attempt: int = 0
+    """Tries of this round before it."""
+    action: Literal["promote", "hold", "rollback", "stop"]
+    rule: str
+    """Why, by which rule, in a sentence."""
+    causes: tuple[str, ...] = ()
+    """Monitors that decided."""
+    back_to: int | None = None
+    """Round whose subject is taken again after a rollback; 0 is the anchor."""
+    by: str = "gate"
+    """`gate`, or who approved or stopped by hand."""

@@ -1,0 +1,114 @@
+"""The charter's section `run`: how a model improves itself, who watches, and when it is stopped.
+
+Methods, defences and monitors are named with `use:`; what else stands in their entry are the settings of that
+component, checked by it before anything runs.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
+
+from moorings.records import Decoding, Record
+
+__all__ = ["GatePlan", "MonitorUse", "RoundChange", "RunSection", "Use"]
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+_EMPTY = BeforeValidator(lambda value: () if value is None else value)
+
+
+class _Part(Record):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Use(Record):
+    """One component by name, with its settings beside it."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True, allow_inf_nan=False)
+
+    use: Text
+    """Registered name; `moorings methods` lists them."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything but the name."""
+        return dict(self.model_extra or {})
+
+
+class MonitorUse(Use):
+    """One thing that is watched, and how much of it is tolerated."""
+
+    tolerance: float = Field(gt=0, lt=1)
+    """Largest harm that does not matter, in the monitor's unit: a mean of differences between -1 and 1."""
+    name: Text | None = None
+    """For reports; the component's name by default. Needed where one component is used twice."""
+
+
+class GatePlan(_Part):
+    """How rounds are judged: error rates, sample sizes, and what is done."""
+
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    """Chance that a run of which no round ever leaves a tolerance is stopped or rolled back, over all rounds and monitors."""
+    promote_alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    """Chance that a round beyond a tolerance is promoted, over all monitors of that round."""
+    look: int = Field(default=64, ge=8)
+    """Fresh prompts a monitor gets at each look."""
+    budget: int = Field(default=256, ge=8)
+    """Fresh prompts that a monitor may spend in a round; after that the round is held."""
+    decoding: Decoding = Decoding(max_new_tokens=64)
+    """How gate prompts are answered."""
+    on_stop: Literal["rollback", "stop"] = "rollback"
+    """What follows when harm is shown: back to the last good round and another try, or the end of the run."""
+    retries: int = Field(default=1, ge=0, le=20)
+    """Tries after a rollback, over the whole run; the error budget is divided among them."""
+    discover: bool = True
+    """Search each round for changes that nobody listed, and watch what is found from then on."""
+    unknown_tolerance: float = Field(default=0.15, gt=0, lt=1)
+    """Tolerance of what is discovered."""
+    unknown_share: float = Field(default=0.5, gt=0, lt=1)
+    """Share of alpha that is kept for what is discovered."""
+    unlisted: Literal["note", "hold", "stop"] = "hold"
+    """What a confirmed change leads to that no entry of the charter speaks of."""
+
+
+class RoundChange(_Part):
+    """What replaces the run's own methods in one round."""
+
+    round: int = Field(ge=1)
+    data: Annotated[tuple[Use, ...], Field(strict=False, min_length=1)] | None = None
+    train: Use | None = None
+    defences: Annotated[tuple[Use, ...], Field(strict=False)] | None = None
+
+
+class RunSection(_Part):
+    """A run of self-improvement under supervision."""
+
+    subject: Text
+    """URI of the model at round 0, the anchor that every round is compared with."""
+    rounds: int = Field(default=3, ge=1, le=10_000)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    prompts: Text | None = None
+    """File of prompts that training data is made from, relative to the charter."""
+    gate_prompts: Text | None = None
+    """File of sealed prompts, relative to the charter; by default they are generated afresh."""
+    data: Annotated[tuple[Use, ...], Field(strict=False, min_length=1)]
+    """Ways in which data is made, filtered and mixed, in this order."""
+    train: Use
+    """How the next model is trained on it."""
+    defences: Annotated[tuple[Use, ...], Field(strict=False), _EMPTY] = ()
+    """What keeps training from overwriting what was there."""
+    monitors: Annotated[tuple[MonitorUse, ...], Field(strict=False), _EMPTY] = ()
+    """Entries `unchanged` and `forbidden` of the charter are watched as well."""
+    gate: GatePlan = GatePlan()
+    sampler: dict[str, Any] = Field(default_factory=dict)
+    """Settings of every opened subject: engine, precision, device, batch_size, threads, options."""
+    changes: Annotated[tuple[RoundChange, ...], Field(strict=False), _EMPTY] = ()
+    """What is done otherwise in single rounds, such as a planted fault in a drill."""
+
+    @field_validator("subject")
+    @classmethod
+    def _is_uri(cls, value: str) -> str:
+        if ":" not in value:
+            raise ValueError(f"{value!a} is not a subject URI; write SCHEME:NAME, for example bundled:smollm2-135m")
+        return value

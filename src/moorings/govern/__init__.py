@@ -1,0 +1,1 @@
+"""Records for people outside: audit lines that stand for a whole run."""

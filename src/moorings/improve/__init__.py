@@ -1,0 +1,1 @@
+"""Ways to turn a subject, data and feedback into the next subject."""

@@ -1,0 +1,117 @@
+"""A subject that can be asked again and again: every answer is kept, so a crash never asks twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from moorings.errors import ConfigError
+from moorings.records import Decoding, Interaction, Message, Prompt, SubjectInfo, canonical_json, content_hash
+from moorings.sampling.prompts import PromptSet
+from moorings.sampling.sample import sample
+from moorings.store import Run
+from moorings.subjects.protocol import Scorer, Subject, TokenLogprobs
+from moorings.subjects.spec import SubjectSpec, open_subject
+
+__all__ = ["Bench"]
+
+
+class Bench:
+    """One subject whose answers are stored under a folder, one run a label.
+
+    The weights are loaded at the first question that has no stored answer.
+
+    Args:
+        subject: A spec, or an opened subject, which the caller closes.
+        folder: Where the runs lie.
+        seed: The run's seed; equal prompts under equal labels get equal seeds on every bench with this seed.
+        progress: Show a bar.
+    """
+
+    def __init__(self, subject: SubjectSpec | Subject, folder: Path, *, seed: int = 0, progress: bool = False) -> None:
+        self._given, self.folder, self.seed, self._progress = subject, folder, seed, progress
+        self._opened: Subject | None = None
+
+    @property
+    def subject(self) -> Subject:
+        """The subject, opened once."""
+        if self._opened is None:
+            self._opened = open_subject(self._given)
+        return self._opened
+
+    def describe(self) -> SubjectInfo:
+        """Facts of the subject."""
+        return self.subject.describe()
+
+    def ask(
+        self, prompts: Sequence[Prompt], label: str, *, decoding: Decoding | None = None, n_samples: int = 1
+    ) -> list[list[Interaction]]:
+        """Answers to prompts, `n_samples` each, in the order of the prompts; failed ones have status `failed`.
+
+        Args:
+            prompts: At least one, with unique ids.
+            label: Names what is asked, unique in the folder: the same label with other prompts is refused.
+            decoding: How tokens are drawn.
+            n_samples: Answers a prompt.
+
+        Raises:
+            ConfigError: No prompts, or an id is there twice.
+            StorageError: The label is taken by other questions.
+            BackendError: The engine failed on every attempt.
+        """
+        ids = [prompt.prompt_id for prompt in prompts]
+        if len(set(ids)) != len(ids):
+            raise ConfigError(f"prompts of '{label}' share an id; give each prompt its own prompt_id")
+        digest = content_hash([prompt.model_dump(mode="json") for prompt in prompts])
+        questions = PromptSet(label, tuple(prompts), digest)
+        run = self.folder / label
+        sample(
+            self.subject,
+            questions,
+            run,
+            n_samples=n_samples,
+            decoding=decoding,
+            seed=self.seed,
+            progress=self._progress,
+        )
+        with Run.open(run) as stored:
+            found: dict[str, list[Interaction]] = {prompt_id: [] for prompt_id in ids}
+            for row in stored.interactions():
+                found[row.prompt_id].append(row)
+        return [sorted(found[prompt_id], key=lambda row: row.index) for prompt_id in ids]
+
+    def score(self, items: Sequence[tuple[Sequence[Message], str]], label: str) -> list[TokenLogprobs]:
+        """Log-probabilities of given continuations, kept like answers.
+
+        Raises:
+            ConfigError: The subject cannot score.
+        """
+        asked = [[[message.model_dump() for message in chat], text] for chat, text in items]
+        digest = content_hash(asked)
+        with Run.create_or_open(self.folder / label, {"scores": digest}) as stored:
+            name = "scores.json"
+            kept = stored.artifacts().get(name)
+            if kept is None:
+                if not isinstance(self.subject, Scorer):
+                    raise ConfigError(
+                        f"{self.describe().uri} cannot tell how likely a text is, which '{label}' needs; "
+                        "use a local model, or leave that monitor out"
+                    )
+                scores = [[list(s.tokens), list(s.logprobs_nats)] for s in self.subject.score(items)]
+                kept = stored.put_artifact(name, canonical_json(scores).encode("utf-8", "surrogatepass"))
+            return _read_scores(stored.get_artifact(kept))
+
+    def close(self) -> None:
+        """Free what was opened here; a later question opens it again."""
+        if self._opened is not None and self._opened is not self._given:
+            self._opened.close()
+        self._opened = None
+
+
+def _read_scores(data: bytes) -> list[TokenLogprobs]:
+    import json
+
+    return [
+        TokenLogprobs(tuple(tokens), tuple(values))
+        for tokens, values in json.loads(data.decode("utf-8", "surrogatepass"))
+    ]

@@ -1,0 +1,1 @@
+"""Rounds of self-improvement under a charter: run, watched, promoted, held, rolled back or stopped."""
