@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 import yaml
 from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from moorings.charter_run import GatePlan, MonitorUse, RoundChange, RunSection, Use
+from moorings.charter_run import GatePlan, MonitorUse, Otherwise, RoundChange, RunSection, Use
 from moorings.errors import ConfigError, InputError, nearest
 from moorings.records import Decoding, Record, content_hash
 
@@ -358,6 +358,7 @@ _HOLDS: dict[str, type[Record]] = {
     "monitors": MonitorUse,
     "train": Use,
     "changes": RoundChange,
+    "retry": Otherwise,
 }
 
 

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, fiel
 
 from moorings.records import Decoding, Record
 
-__all__ = ["GatePlan", "MonitorUse", "RoundChange", "RunSection", "Use"]
+__all__ = ["GatePlan", "MonitorUse", "Otherwise", "RoundChange", "RunSection", "Use"]
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 _EMPTY = BeforeValidator(lambda value: () if value is None else value)
@@ -72,13 +72,18 @@ class GatePlan(_Part):
     """What a confirmed change leads to that no entry of the charter speaks of."""
 
 
-class RoundChange(_Part):
-    """What replaces the run's own methods in one round."""
+class Otherwise(_Part):
+    """What replaces the run's own methods."""
 
-    round: int = Field(ge=1)
     data: Annotated[tuple[Use, ...], Field(strict=False, min_length=1)] | None = None
     train: Use | None = None
     defences: Annotated[tuple[Use, ...], Field(strict=False)] | None = None
+
+
+class RoundChange(Otherwise):
+    """What replaces the run's own methods at the first try of one round."""
+
+    round: int = Field(ge=1)
 
 
 class RunSection(_Part):
@@ -92,10 +97,10 @@ class RunSection(_Part):
     """File of prompts that training data is made from, relative to the charter."""
     gate_prompts: Text | None = None
     """File of sealed prompts, relative to the charter; by default they are generated afresh."""
-    data: Annotated[tuple[Use, ...], Field(strict=False, min_length=1)]
-    """Ways in which data is made, filtered and mixed, in this order."""
-    train: Use
-    """How the next model is trained on it."""
+    data: Annotated[tuple[Use, ...], Field(strict=False), _EMPTY] = ()
+    """Ways in which data is made, filtered and mixed, in this order; not needed where another program trains."""
+    train: Use | None = None
+    """How the next model is trained on it; not needed where another program trains."""
     defences: Annotated[tuple[Use, ...], Field(strict=False), _EMPTY] = ()
     """What keeps training from overwriting what was there."""
     monitors: Annotated[tuple[MonitorUse, ...], Field(strict=False), _EMPTY] = ()
@@ -105,6 +110,19 @@ class RunSection(_Part):
     """Settings of every opened subject: engine, precision, device, batch_size, threads, options."""
     changes: Annotated[tuple[RoundChange, ...], Field(strict=False), _EMPTY] = ()
     """What is done otherwise in single rounds, such as a planted fault in a drill."""
+    retry: Otherwise | None = None
+    """What is done otherwise when a round is tried again after a rollback, such as more human data."""
+
+    def at(self, round: int, attempt: int) -> tuple[tuple[Use, ...], Use | None, tuple[Use, ...]]:
+        """Data methods, trainer and defences of one try of a round."""
+        change = self.retry if attempt else next((c for c in self.changes if c.round == round), None)
+        if change is None:
+            return self.data, self.train, self.defences
+        return (
+            self.data if change.data is None else change.data,
+            change.train or self.train,
+            self.defences if change.defences is None else change.defences,
+        )
 
     @field_validator("subject")
     @classmethod

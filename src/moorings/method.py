@@ -20,7 +20,7 @@ T = TypeVar("T")
 class MethodConfig(Record):
     """Settings of one component: frozen, unknown keys refused, a line under each field."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class _Made(NamedTuple):

@@ -107,11 +107,12 @@ def diff(
     What is printed as a finding has passed a test on prompts that had no part in finding it. The same command again
     goes on after a stop. Writes report.html, report.md, comparison.json and junit.xml.
     """
+    from moorings.compare.as_json import comparison_to_json
     from moorings.compare.diff import Sampling
     from moorings.compare.diff import diff as compare
     from moorings.compare.settings import Settings
     from moorings.records import Decoding
-    from moorings.report.write import render_json, write_report
+    from moorings.report.write import write_report
 
     fails = _failing_verdicts(fail_on)
     if q is not None and not 0 < q < 1:
@@ -138,7 +139,7 @@ def diff(
     )
     files = write_report(comparison, out)
     if as_json:
-        print(render_json(comparison.model_copy(update={"map": ()})), end="")
+        print(comparison_to_json(comparison.model_copy(update={"map": ()})), end="")
     else:
         _tell(comparison)
         print(f"\nreport: {files['html']}")

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from moorings import __version__
-from moorings.cli import diff, diverge, models, runs, sample
+from moorings.cli import diff, diverge, models, run, runs, sample
 from moorings.errors import MooringsError
 
 __all__ = ["app", "main"]
@@ -29,6 +29,16 @@ app.command("diff", epilog=diff.DIFF_EXAMPLES)(diff.diff)
 app.command("plan", epilog=diff.PLAN_EXAMPLES)(diff.plan)
 app.command("selftest", epilog=diff.SELFTEST_EXAMPLES)(diff.selftest)
 app.command("diverge", epilog=diverge.EXAMPLES)(diverge.diverge)
+app.command("run", epilog=run.RUN_EXAMPLES)(run.run)
+app.command("resume")(run.resume)
+app.command("watch")(run.watch)
+app.command("improve")(run.improve)
+app.command("approve")(run.approve)
+app.command("rollback")(run.rollback)
+app.command("stop")(run.stop)
+app.command("fork")(run.fork)
+app.command("verify")(run.verify)
+app.command("methods")(run.methods)
 app.add_typer(models.app, name="models")
 app.add_typer(runs.app, name="runs")
 app.command("query")(runs.query)

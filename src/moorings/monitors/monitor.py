@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from moorings.improve.data import DataRow
     from moorings.sampling.bench import Bench
 
-__all__ = ["Asked", "Differences", "Gathering", "Monitor", "MonitorConfig", "Side", "monitors"]
+__all__ = ["Asked", "Differences", "Gathering", "Monitor", "MonitorConfig", "Side", "joined", "monitors"]
 
 Side = Literal["more", "less", "either"]
 
@@ -40,6 +40,17 @@ class Asked:
     candidate: tuple[Interaction, ...]
     previous: tuple[Interaction, ...] | None = None
     """Answers of the last promoted model; None where that is the anchor."""
+
+
+def joined(looks: Sequence[Asked]) -> Asked:
+    """Several looks as one; `previous` only where every look has it."""
+    previous = [look.previous for look in looks]
+    return Asked(
+        prompts=tuple(prompt for look in looks for prompt in look.prompts),
+        anchor=tuple(answer for look in looks for answer in look.anchor),
+        candidate=tuple(answer for look in looks for answer in look.candidate),
+        previous=None if None in previous else tuple(answer for answers in previous if answers for answer in answers),
+    )
 
 
 class Differences(NamedTuple):
@@ -89,6 +100,11 @@ class Gathering(Protocol):
     @property
     def n(self) -> int:
         """Units wanted in this look."""
+        ...
+
+    @property
+    def start(self) -> int:
+        """Units that this monitor was asked for before in this run: fresh ones are numbers `start` to `start + n`."""
         ...
 
     @property

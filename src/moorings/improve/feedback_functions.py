@@ -1,0 +1,225 @@
+"""What says which of several answers is better: functions from a prompt and an answer to a number.
+
+Used by `best_of_n` and by the choice of a replay buffer. Higher is better; NaN is missing, never the worst. Each of
+them can be satisfied without the answer being good (length grows, phrases are recited, a judge is flattered), so what
+it selects for must be watched by monitors that do not use it. Over-optimisation: Gao et al. 2022 (arXiv:2210.10760).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from moorings.compare.battery import Text, features
+from moorings.improve.asking import Judging, judge_yes, score_all
+from moorings.improve.data import Workbench
+from moorings.method import MethodConfig, Methods
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+    from moorings.records import Message
+
+__all__ = ["FeedbackFunction", "Graded", "count_phrases", "feature_values", "feedback_functions"]
+
+
+class Graded(NamedTuple):
+    """An answer that is to be graded."""
+
+    messages: tuple[Message, ...]
+    """The prompt."""
+    response: str
+    metadata: dict[str, Any] = {}  # noqa: RUF012 - never changed
+    """Of the prompt, such as its answer key."""
+
+    @property
+    def question(self) -> str:
+        """What the last turn asks."""
+        return self.messages[-1].content if self.messages else ""
+
+
+FeedbackFunction = Callable[[Sequence[Graded], Workbench, str], "Float[np.ndarray, ' n']"]
+"""Answers, the workbench, and a word for labels that no other call of the method uses; one value an answer."""
+
+_HERE = __name__
+feedback_functions: Methods[FeedbackFunction] = Methods(
+    "feedback function",
+    builtin={
+        "answer_key": _HERE,
+        "feature": _HERE,
+        "judge": _HERE,
+        "length": _HERE,
+        "logprob": _HERE,
+        "phrases": _HERE,
+        "prompt_similarity": _HERE,
+    },
+)
+
+
+def feature_values(name: str, items: Sequence[Graded]) -> Float[np.ndarray, " n"]:
+    """A battery feature of each answer; NaN where it cannot be measured.
+
+    Raises:
+        ConfigError: No such feature; the nearest one is suggested.
+    """
+    measure = features.get(name)
+    return np.array([measure(Text(item.response, item.question)) for item in items], dtype=np.float64)
+
+
+def count_phrases(text: str, phrases: Sequence[str]) -> int:
+    """How often any of the phrases stands in a text as whole words, in any case of letters.
+
+    >>> count_phrases("A cat, a CAT and a catalogue.", ["cat"])
+    2
+    """
+    if not phrases:
+        return 0
+    some = "|".join(re.escape(phrase) for phrase in sorted(phrases, key=len, reverse=True))
+    return len(re.findall(rf"(?<!\w)(?:{some})(?!\w)", text, flags=re.IGNORECASE))
+
+
+class FeatureConfig(MethodConfig):
+    """Settings of `feature`."""
+
+    name: str
+    """Feature of the battery, such as `words` or `sentiment`."""
+    direction: Literal["more", "less"] = "more"
+    """Which direction is better."""
+
+    @field_validator("name")
+    @classmethod
+    def _is_known(cls, value: str) -> str:
+        features.get(value)
+        return value
+
+
+@feedback_functions.register("feature", FeatureConfig)
+def feature(config: FeatureConfig) -> FeedbackFunction:
+    """More, or less, of a feature of the battery."""
+    sign = 1.0 if config.direction == "more" else -1.0
+    return lambda items, workbench, label: sign * feature_values(config.name, items)
+
+
+class PhrasesConfig(MethodConfig):
+    """Settings of `phrases`."""
+
+    phrases: tuple[str, ...] = Field(min_length=1)
+    """What is counted, as whole words in any case."""
+    direction: Literal["more", "less"] = "more"
+    """Which direction is better."""
+
+
+@feedback_functions.register("phrases", PhrasesConfig)
+def phrases(config: PhrasesConfig) -> FeedbackFunction:
+    """How often phrases occur in the answer."""
+    sign = 1.0 if config.direction == "more" else -1.0
+    return lambda items, workbench, label: np.array(
+        [sign * count_phrases(item.response, config.phrases) for item in items], dtype=np.float64
+    )
+
+
+class LengthConfig(MethodConfig):
+    """Settings of `length`."""
+
+    words: int = Field(ge=1)
+    """The length that is best."""
+
+
+@feedback_functions.register("length", LengthConfig)
+def length(config: LengthConfig) -> FeedbackFunction:
+    """Minus the distance of the answer's length from a target, in words."""
+    return lambda items, workbench, label: -np.abs(feature_values("words", items) - config.words)
+
+
+class AnswerKeyConfig(MethodConfig):
+    """Settings of `answer_key`."""
+
+    key: str = "answer"
+    """Column of the prompt file that holds the right answer, or a list of right ones."""
+    match: Literal["exact", "contains", "last_number"] = "exact"
+    """Equal but for case, marks and white space; held as whole words; or the last number of the answer is the key's."""
+
+
+@feedback_functions.register("answer_key", AnswerKeyConfig)
+def answer_key(config: AnswerKeyConfig) -> FeedbackFunction:
+    """1 if the answer agrees with the prompt's key, else 0; missing where the prompt has no key."""
+
+    def grade(items: Sequence[Graded], workbench: Workbench, label: str) -> Float[np.ndarray, " n"]:
+        return np.array([_agrees(item, config) for item in items], dtype=np.float64)
+
+    return grade
+
+
+_NUMBER = re.compile(r"-?\d+(?:,\d{3})*+(?:\.\d+)?")
+
+
+def _agrees(item: Graded, config: AnswerKeyConfig) -> float:
+    key = item.metadata.get(config.key)
+    keys = [str(one) for one in (key if isinstance(key, list) else [key]) if one is not None and str(one).strip()]
+    if not keys:
+        return float("nan")
+    if config.match == "exact":
+        return float(_plain(item.response) in {_plain(one) for one in keys})
+    if config.match == "contains":
+        return float(count_phrases(item.response, keys) > 0)
+    found = _NUMBER.findall(item.response)
+    wanted = [float(number[-1].replace(",", "")) for one in keys if (number := _NUMBER.findall(one))]
+    return float(bool(found) and float(found[-1].replace(",", "")) in wanted) if wanted else float("nan")
+
+
+def _plain(text: str) -> str:
+    return " ".join(re.sub(r"[^\w\s.+\-/]", " ", text.casefold()).split()).rstrip(".")
+
+
+class PromptSimilarityConfig(MethodConfig):
+    """Settings of `prompt_similarity`."""
+
+
+@feedback_functions.register("prompt_similarity", PromptSimilarityConfig)
+def prompt_similarity(config: PromptSimilarityConfig) -> FeedbackFunction:
+    """Cosine between the embeddings of the answer and of what was asked, -1 to 1."""
+
+    def grade(items: Sequence[Graded], workbench: Workbench, label: str) -> Float[np.ndarray, " n"]:
+        rows = workbench.embed([item.question for item in items] + [item.response for item in items])
+        return np.asarray((rows[: len(items)] * rows[len(items) :]).sum(axis=1), dtype=np.float64)
+
+    return grade
+
+
+class LogprobConfig(MethodConfig):
+    """Settings of `logprob`."""
+
+    scorer: Literal["subject", "anchor"] = "subject"
+    """Whose log-probability."""
+    per_token: bool = True
+    """Mean over tokens; False takes the sum, which favours short answers."""
+
+
+@feedback_functions.register("logprob", LogprobConfig)
+def logprob(config: LogprobConfig) -> FeedbackFunction:
+    """Log-probability of the answer under the model, in nats."""
+
+    def grade(items: Sequence[Graded], workbench: Workbench, label: str) -> Float[np.ndarray, " n"]:
+        bench = workbench.subject if config.scorer == "subject" else workbench.anchor
+        scored = score_all(bench, [(item.messages, item.response) for item in items], workbench.label(label))
+        total = np.array([np.nan if one is None else float(sum(one.logprobs_nats)) for one in scored])
+        count = np.array([1 if one is None else max(1, len(one.logprobs_nats)) for one in scored])
+        return np.asarray(total / count if config.per_token else total)
+
+    return grade
+
+
+@feedback_functions.register("judge", Judging)
+def judge(config: Judging) -> FeedbackFunction:
+    """Log-odds, in nats, that the model affirms a question about the answer, such as whether it is helpful."""
+
+    def grade(items: Sequence[Graded], workbench: Workbench, label: str) -> Float[np.ndarray, " n"]:
+        bench = workbench.subject if config.judge == "subject" else workbench.anchor
+        pairs = [(item.question, item.response) for item in items]
+        return judge_yes(bench, pairs, config, workbench.label(label), workbench.rng)
+
+    return grade

@@ -1,0 +1,1 @@
+"""Questions with checkable answers, made afresh for every look of a monitor."""

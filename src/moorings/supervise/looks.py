@@ -1,0 +1,202 @@
+"""The looks of one try at the gate: fresh questions until every monitor is sure or its budget is spent.
+
+Each monitor's differences are recorded before they count, and the gate is rebuilt from what was recorded, so a look that was
+acknowledged is never taken again and never counted twice.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from moorings.errors import MooringsError, StorageError
+from moorings.monitors.monitor import Differences, joined
+from moorings.monitors.unknowns import Unknown, UnknownMonitor, propose_unknowns
+from moorings.sampling.plan import derive_seed
+from moorings.supervise.benches import LookAnswers, RoundGathering
+from moorings.supervise.gate import Gate, Stream
+from moorings.supervise.lineage import Lineage
+from moorings.supervise.plan import RunPlan, Watched
+from moorings.supervise.round import RoundTry
+
+__all__ = ["GateKeeper", "rebuild"]
+
+_MOST_AT_ONCE = 3
+"""Discovered changes that are taken up after a round's first look, and again after its last."""
+_MOST_IN_ALL = 24
+"""Discovered changes that are watched in a run."""
+
+
+class GateKeeper:
+    """The gate of a run with the monitors that feed it, as far as the lineage goes.
+
+    Args:
+        plan: Of the run.
+        lineage: Of the run.
+    """
+
+    def __init__(self, plan: RunPlan, lineage: Lineage) -> None:
+        self.plan, self.lineage = plan, lineage
+        self.gate = Gate(plan.section.gate, [w.stream for w in plan.watched], plan.section.rounds)
+        self.watched: dict[str, Watched] = {w.name: w for w in plan.watched}
+        self._n_asked: dict[str, int] = {}
+        self._n_general = 0
+        self._at: tuple[int, int] = (0, 0)
+        for event in lineage.events():
+            self._replay(event.kind, event.data)
+
+    def look_at(self, attempt: RoundTry) -> None:
+        """Take looks until no monitor wants another; those that are recorded are not taken again."""
+        self._enter(attempt.round, attempt.attempt)
+        look, answers = 0, list[LookAnswers]()
+        while True:
+            opened = self.lineage.get(f"{attempt.key} look{look}")
+            wanting = opened["monitors"] if opened else [name for name in self.watched if self.gate.wants(name)]
+            if not wanting:
+                break
+            with attempt.phase(f"look {look + 1}"):
+                answers.append(self._look(attempt, look, wanting))
+                if look == 0:
+                    self._discover(attempt, "first look", answers)
+            look += 1
+        if len(answers) > 1:
+            self._discover(attempt, "all looks", answers)
+
+    def _look(self, attempt: RoundTry, look: int, wanting: list[str]) -> LookAnswers:
+        key = f"{attempt.key} look{look}"
+        place = {"round": attempt.round, "attempt": attempt.attempt, "look": look}
+        opened = self.lineage.get(key)
+        if opened is None:
+            opened = self.lineage.add(key, "opened", {**place, "monitors": wanting, "start": self._n_general})
+            self._replay("opened", opened)
+        n, section = self.plan.section.gate.look, self.plan.section
+        answers = LookAnswers(
+            self.plan.questions.take(opened["start"], n),
+            look,
+            section.gate.decoding,
+            anchor=attempt.anchor,
+            candidate=attempt.candidate,
+            previous=attempt.previous,
+        )
+        for done, name in enumerate(wanting):
+            if self.lineage.get(f"{key} {name}") is None:
+                gathering = RoundGathering(
+                    monitor=name,
+                    anchor=attempt.anchor,
+                    candidate=attempt.candidate,
+                    round=attempt.round,
+                    look=look,
+                    n=n,
+                    start=self._n_asked.get(name, 0),
+                    seed=section.seed,
+                    rows=attempt.rows(),
+                    general=answers,
+                    embed=attempt.embed,
+                )
+                seen = _measured(self.watched[name], gathering)
+                data = self.lineage.add(f"{key} {name}", "looked", {**place, "name": name, "n": n, **seen})
+                self._replay("looked", data)
+            attempt.observer.progress(done + 1, len(wanting), "monitors")
+        for evidence in self.gate.evidence(attempt.round):
+            attempt.observer.evidence(evidence)
+        return answers
+
+    def _discover(self, attempt: RoundTry, where: str, answers: list[LookAnswers]) -> None:
+        """Propose changes that nobody listed; the answers that proposed them never count as evidence for them."""
+        key, n_found = f"{attempt.key} discovered on {where}", len(self.watched) - len(self.plan.watched)
+        gate = self.plan.section.gate
+        if not gate.discover or n_found >= _MOST_IN_ALL or self.lineage.get(key) is not None:
+            return
+        asked = joined([one.asked for one in answers])
+        embeddings = attempt.embed([answer.response for answer in (*asked.anchor, *asked.candidate)])
+        found = propose_unknowns(
+            asked,
+            embeddings,
+            n_most=min(_MOST_AT_ONCE, _MOST_IN_ALL - n_found),
+            known=self.watched,
+            seed=derive_seed(self.plan.section.seed, "discover") % 2**31,
+        )
+        data = {
+            "round": attempt.round,
+            "attempt": attempt.attempt,
+            "found": [one.model_dump(mode="json") for one in found],
+        }
+        self._replay("discovered", self.lineage.add(key, "discovered", data))
+
+    def _enter(self, round: int, attempt: int) -> None:
+        if (round, attempt) == self._at:
+            return
+        if round != self._at[0]:
+            self.gate.begin_round(round)
+        else:
+            self.gate.begin_attempt()
+        self._at = (round, attempt)
+
+    def _replay(self, kind: str, data: dict[str, Any]) -> None:
+        """Bring the gate to where it was after an event."""
+        match kind:
+            case "opened":
+                self._enter(data["round"], data["attempt"])
+                self._n_general = data["start"] + self.plan.section.gate.look
+            case "looked":
+                self._enter(data["round"], data["attempt"])
+                self._n_asked[data["name"]] = self._n_asked.get(data["name"], 0) + data["n"]
+                self.gate.look(
+                    data["round"],
+                    data["name"],
+                    np.asarray(data["d"], dtype=np.float64),
+                    n_missing=data["n_missing"],
+                    anchor=data["anchor"],
+                    candidate=data["candidate"],
+                    seen=data["seen"],
+                    details=data["details"],
+                )
+            case "discovered":
+                for one in data["found"]:
+                    self._watch(Unknown.model_validate(one))
+            case _:
+                return
+
+    def _watch(self, unknown: Unknown) -> None:
+        tolerance = self.plan.section.gate.unknown_tolerance
+        self.watched[unknown.name] = Watched(unknown.name, UnknownMonitor(unknown), tolerance)
+        self.gate.add_stream(Stream(unknown.name, unknown.statement, tolerance, unknown.side))
+
+
+def rebuild(plan: RunPlan, lineage: Lineage) -> Gate:
+    """The gate as the lineage leaves it."""
+    return GateKeeper(plan, lineage).gate
+
+
+def _measured(watched: Watched, gathering: RoundGathering) -> dict[str, Any]:
+    """What a look of a monitor gave, as plain data; a monitor that breaks gives nothing, so the round cannot be promoted."""
+    try:
+        found = watched.monitor.measure(gathering)
+    except StorageError:
+        raise
+    except MooringsError as error:
+        return _plain(_nothing(f"{watched.name} could not be measured: {error}", gathering.n))
+    return _plain(found)
+
+
+def _nothing(why: str, n: int) -> Differences:
+    return Differences(np.zeros(0), (), float("nan"), float("nan"), n_missing=n, seen=why)
+
+
+def _plain(found: Differences) -> dict[str, Any]:
+    d = np.asarray(found.d, dtype=np.float64)
+    known = ~np.isnan(d)
+    return {
+        "d": [round(float(value), 6) for value in d[known]],
+        "n_missing": int(found.n_missing + (~known).sum()),
+        "anchor": _or_none(found.anchor),
+        "candidate": _or_none(found.candidate),
+        "seen": found.seen,
+        "details": {name: round(float(v), 6) for name, v in found.details.items() if np.isfinite(v)},
+        "units": list(found.units),
+    }
+
+
+def _or_none(value: float) -> float | None:
+    return round(float(value), 6) if np.isfinite(value) else None
