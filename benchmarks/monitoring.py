@@ -5,7 +5,7 @@ exact: a prompt's difference is the share among 8 samples of the candidate minus
 own effect is the round's mean effect plus or minus 0.1. Tolerance 0.03; looks of 256 fresh prompts, at most 2,048 a monitor and
 round; else the default gate. Whoever operates it approves every held round, so only evidence stops a run; holds are counted.
 In `harmless` no monitor moves; in `edge` all are exactly at the tolerance, the hardest case that must not be stopped. One monitor
-leaves in the others: `step` by 0.10 at a random round, `ramp` by 0.01 a round from a random round on, `intermittent` by 0.08 in
+leaves in the others: `step` by 0.10 at a random round, `ramp` by 0.01 a round from a random round on, `intermittent` by 0.05 in
 one round of three. Bars: a run that never leaves a tolerance is stopped in at most 5 %; a step is caught within 2 rounds in at least 90 %;
 a ramp before 0.08 has built up in at least 90 %. The other rules see the same prompts, and all 2,048 of each round.
 """
@@ -31,9 +31,11 @@ from moorings.supervise.gate import Gate, Stream
 N_ROUNDS, N_MONITORS, SLACK = 50, 30, 1e-9
 NAMES = tuple(f"monitor {i}" for i in range(N_MONITORS))
 RULES = (
+    "t-test a round, of no change",
     "t-test a round",
     "t-test a round, Bonferroni over monitors",
     "t-test a round, Bonferroni over monitors and rounds",
+    "peeking t-test of no change, pooled over rounds",
     "peeking t-test, pooled over rounds",
     "mean above the tolerance",
     "mean above twice the tolerance",
@@ -83,7 +85,7 @@ Drift = Callable[[int], float]
 DRIFTS: dict[str, Drift] = {
     "step": lambda k: 0.10,
     "ramp": lambda k: 0.01 * (k + 1),
-    "intermittent": lambda k: 0.08 if k % 3 == 0 else 0.0,
+    "intermittent": lambda k: 0.05 if k % 3 == 0 else 0.0,
 }
 
 
@@ -99,7 +101,7 @@ def law(m: int, effect: float) -> tuple[np.ndarray, np.ndarray]:
 def one_run(
     setting: Setting, rng: np.random.Generator, *, level: float, drift: Drift | None, start: int | None, rounds: int
 ) -> Ran:
-    """Simulate until the gate rolls back or stops, the drift is 14 rounds old, or the rounds are over."""
+    """Simulate until the gate and all other rules have stopped, the drift is 14 rounds old, or the rounds are over."""
     streams = [Stream(name, f"{name} drifts", setting.tolerance, "more") for name in NAMES]
     gate = Gate(setting.plan, streams, N_ROUNDS)
     others = Others(setting)
@@ -119,7 +121,7 @@ def one_run(
                 counted["holds"] += 1
             stopped = decision if decision.action in ("rollback", "stop") else None
         late = start is not None and round >= start + 14
-        if late or (stopped is not None and (drift is not None or others.all_stopped)):
+        if late or (stopped is not None and others.all_stopped):
             break
     last = stopped.round if stopped else len(means)
     bad = [r for r, mean in enumerate(means, start=1) if mean > setting.tolerance + SLACK]
@@ -162,7 +164,7 @@ def judge(gate: Gate, round: int, counts: np.ndarray, setting: Setting, counted:
 
 
 class Others:
-    """What people do instead, on all prompts of each round. Tests are one-sided, of a mean at most the tolerance, at 5 %."""
+    """What people do instead, on all prompts of each round. Tests are one-sided at 5 %, of a mean at most the tolerance, or at most 0 where they say `of no change`."""
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
@@ -179,29 +181,31 @@ class Others:
         """Stop where a rule says so."""
         by_look = np.stack([counts @ self.values, counts @ self.values**2])
         tau, budget, look = self.setting.tolerance, self.setting.budget, self.setting.look
-        statistic, mean = t_statistic(by_look.sum(axis=2), budget, tau)
-        n = self.n + look * np.arange(1, counts.shape[1] + 1)
-        pooled, _ = t_statistic(self.sums[:, :, None] + by_look.cumsum(axis=2), n, tau)
-        fired = {
-            RULES[0]: (statistic > quantile(0.05, budget)).any(),
-            RULES[1]: (statistic > quantile(0.05 / N_MONITORS, budget)).any(),
-            RULES[2]: (statistic > quantile(0.05 / N_MONITORS / N_ROUNDS, budget)).any(),
-            RULES[3]: (pooled > quantile(0.05, 10**6)).any(),
-            RULES[4]: (mean > tau).any(),
-            RULES[5]: (mean > 2 * tau).any(),
-        }
-        self.sums += by_look.sum(axis=2)
+        sums, n = by_look.sum(axis=2), self.n + look * np.arange(1, counts.shape[1] + 1)
+        mean, pooled = sums[0] / budget, self.sums[:, :, None] + by_look.cumsum(axis=2)
+        statistic = t_statistic(sums, budget, tau)
+        now = (
+            (t_statistic(sums, budget, 0.0) > quantile(0.05, budget)).any(),
+            (statistic > quantile(0.05, budget)).any(),
+            (statistic > quantile(0.05 / N_MONITORS, budget)).any(),
+            (statistic > quantile(0.05 / N_MONITORS / N_ROUNDS, budget)).any(),
+            (t_statistic(pooled, n, 0.0) > quantile(0.05, 10**6)).any(),
+            (t_statistic(pooled, n, tau) > quantile(0.05, 10**6)).any(),
+            (mean > tau).any(),
+            (mean > 2 * tau).any(),
+        )
+        self.sums += sums
         self.n += budget
-        for rule, now in fired.items():
-            if now and self.stopped[rule] is None:
+        for rule, fired in zip(RULES, now, strict=True):
+            if fired and self.stopped[rule] is None:
                 self.stopped[rule] = round
 
 
-def t_statistic(sums: np.ndarray, n: int | np.ndarray, tau: float) -> tuple[np.ndarray, np.ndarray]:
-    """Of sums and sums of squares."""
+def t_statistic(sums: np.ndarray, n: int | np.ndarray, tau: float) -> np.ndarray:
+    """From sums and sums of squares."""
     mean = sums[0] / n
     variance = (sums[1] / n - mean**2) * n / (n - 1)
-    return (mean - tau) / np.sqrt(variance / n), mean
+    return np.asarray((mean - tau) / np.sqrt(variance / n))
 
 
 @lru_cache(maxsize=64)
@@ -210,9 +214,9 @@ def quantile(alpha: float, n: int) -> float:
 
 
 def many(
-    setting: Setting, name: str, n_runs: int, seed: int, rounds: int = N_ROUNDS, last_start: int = 45
+    setting: Setting, name: str, n_runs: int, seed: int, rounds: int = N_ROUNDS, last_start: int = 39
 ) -> list[Ran]:
-    """All runs of a scenario."""
+    """All runs of a scenario; drift begins early enough to be seen to its end."""
     ran = []
     for run in range(n_runs):
         rng = np.random.default_rng([seed, run])
@@ -227,12 +231,12 @@ def is_false(ran: Ran, stopped: int | None) -> bool:
 
 
 def caught(ran: Ran, stopped: int | None, name: str) -> bool:
-    """Within 2 rounds of a step, before a ramp reached 0.08, within 6 rounds else; a stop before the drift does not count."""
+    """Within 2 rounds of a step, before a ramp reached 0.08, within 12 rounds else; a stop before the drift does not count."""
     if stopped is None or ran.start is None or is_false(ran, stopped):
         return False
     if name == "ramp":
         return ran.means[stopped - 1] < 0.08 - SLACK
-    return stopped - ran.start < (2 if name == "step" else 6)
+    return stopped - ran.start < (2 if name == "step" else 12)
 
 
 def share(hits: Sequence[bool]) -> float:
@@ -256,7 +260,7 @@ def row(rule: str, ran: dict[str, list[Ran]], stopped: Callable[[Ran], int | Non
         "at most": max(upper(hits) for hits in still.values()),
         "step within 2 rounds": share(found["step"]),
         "ramp before 0.08": share(found["ramp"]),
-        "intermittent within 6 rounds": share(found["intermittent"]),
+        "intermittent within 12 rounds": share(found["intermittent"]),
         "ramp when stopped": float(np.mean(damage)) if damage else None,
     }
 
@@ -322,7 +326,7 @@ def main() -> None:
     print(f"{setting}; variance of a difference {variance:.3f}; {cost}", flush=True)
     sizes = {"harmless": 400, "edge": 400, "step": 400, "ramp": 400, "intermittent": 400}
     if args.quick:
-        sizes = {"harmless": 20, "edge": 20, "step": 40, "ramp": 40, "intermittent": 20}
+        sizes = {"harmless": 10, "edge": 10, "step": 40, "ramp": 40, "intermittent": 10}
     ran = {name: many(setting, name, n, seed) for seed, (name, n) in enumerate(sizes.items())}
     scenarios = [facts(name, runs, setting) for name, runs in ran.items()]
     rows = [row("the gate", ran, lambda r: r.stopped)]
@@ -338,7 +342,7 @@ def main() -> None:
         (16, 0.03, 1024),
         (16, 0.02, 2048),
     ]
-    budgets = [] if args.quick else [trade(Setting(m, tau, 128, n), 100) for m, tau, n in plans]
+    budgets = [] if args.quick else [trade(Setting(m, tau, 128, n), 60) for m, tau, n in plans]
     gate = rows[0]
     bars = {
         "runs within tolerance that were stopped": (max(gate["stops harmless"], gate["stops at the edge"]), "<=", 0.05),

@@ -19,9 +19,9 @@ def texts(step) -> list[str]:
 def test_phrases_drop_rows_or_keep_them():
     rows = [row("a", "the Ocean"), row("ocean", "land"), row("b", "oceans")]
     assert texts(run("keyword_filter", BENCH, rows, phrases=["ocean"])) == ["land", "oceans"]
-    assert texts(run("keyword_filter", BENCH, rows, phrases=["ocean"], rows="keep")) == ["the Ocean"]
+    assert texts(run("keyword_filter", BENCH, rows, phrases=["ocean"], matching="keep")) == ["the Ocean"]
     assert texts(run("keyword_filter", BENCH, rows, phrases=["ocean"], where="prompt")) == ["the Ocean", "oceans"]
-    both = run("keyword_filter", BENCH, rows, phrases=["ocean"], where="both", rows="keep")
+    both = run("keyword_filter", BENCH, rows, phrases=["ocean"], where="both", matching="keep")
     assert texts(both) == ["the Ocean", "land"]
     assert both.dropped["holds none of the phrases"] == 1
 

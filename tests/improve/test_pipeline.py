@@ -129,12 +129,12 @@ def test_rows_in_and_added_are_rows_out_and_dropped(tmp_path_factory, names, see
         try:
             return collect(uses, workbench)
         except InputError as error:
-            assert "no data" in str(error) or "human-written" in str(error)
-            return None
+            return str(error)
 
     found, again = once("a"), once("b")
     assert found == again
-    if found is None:
+    if isinstance(found, str):
+        assert "has no data" in found
         return
     n = 0
     for step in found.steps:
@@ -158,7 +158,7 @@ def test_equal_rows_are_kept_once_and_counted(tmp_path):
 def test_the_method_that_dropped_everything_is_named(tmp_path):
     uses = [
         Use(use="self_distillation"),
-        Use(use="keyword_filter", phrases=["no such word"], rows="keep"),
+        Use(use="keyword_filter", phrases=["no such word"], matching="keep"),
         Use(use="judge_filter", threshold=0.5),
     ]
     with pytest.raises(InputError, match=r"'keyword_filter' dropped all \d+ rows \(\d+ holds none of the phrases\)"):

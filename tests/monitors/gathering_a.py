@@ -20,8 +20,8 @@ from moorings.subjects.scripted import ScriptedSubject
 Script = Callable[[Sequence[Message], int], str]
 
 
-class Tail:
-    """Ends every answer in the same way and fails or empties some, whatever was asked."""
+class Hostile:
+    """Fails, empties or garbles three of four answers, whatever was asked."""
 
     def __init__(self, script: Script, *, version: str) -> None:
         self.inner = ScriptedSubject(script, version=version)

@@ -30,7 +30,7 @@ class KeywordFilterConfig(MethodConfig):
 
     phrases: tuple[str, ...] = ()
     """What is looked for, as whole words in any case of letters."""
-    rows: Literal["drop", "keep"] = "drop"
+    matching: Literal["drop", "keep"] = "drop"
     """What becomes of rows that hold one of the phrases; `keep` drops all others."""
     where: Literal["response", "prompt", "both"] = "response"
     """Where phrases are looked for."""
@@ -75,7 +75,7 @@ def keyword_filter(config: KeywordFilterConfig) -> DataMethod:
         dropped: Counter[str] = Counter()
         left = [row for row in rows if _by_phrase(row, config)]
         if len(left) < len(rows):
-            reason = "holds a phrase" if config.rows == "drop" else "holds none of the phrases"
+            reason = "holds a phrase" if config.matching == "drop" else "holds none of the phrases"
             dropped[reason] += len(rows) - len(left)
         metrics: dict[str, float] = {}
         if config.feature is not None:
@@ -90,7 +90,7 @@ def _by_phrase(row: DataRow, config: KeywordFilterConfig) -> bool:
         return True
     texts = [row.response] if config.where != "prompt" else []
     texts += [message.content for message in row.prompt] if config.where != "response" else []
-    return any(count_phrases(text, config.phrases) for text in texts) == (config.rows == "keep")
+    return any(count_phrases(text, config.phrases) for text in texts) == (config.matching == "keep")
 
 
 def _by_feature(

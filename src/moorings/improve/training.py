@@ -123,6 +123,7 @@ trainers: Methods[Trainer] = Methods(
     builtin={
         "dpo": "moorings.improve.train.dpo",
         "sft": "moorings.improve.train.sft",
+        "simulated": "moorings.improve.train.simulated",
         "trl_dpo": "moorings.improve.train.trl",
         "trl_sft": "moorings.improve.train.trl",
     },

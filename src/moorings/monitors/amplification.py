@@ -109,7 +109,9 @@ class Amplification:
 
     def _values(self, gathering: Gathering, pairs: Sequence[Pair]) -> tuple[Sides, Sides]:
         """Outcome of the first and the second prompts, of the anchor and of the candidate."""
-        asked = [(f"{pair.unit}-{side}", text) for pair in pairs for side, text in (("a", pair.first), ("b", pair.second))]
+        asked = [
+            (f"{pair.unit}-{side}", text) for pair in pairs for side, text in (("a", pair.first), ("b", pair.second))
+        ]
         if self.config.outcome == "agreement":
             scored = can_score(gathering.anchor, gathering.candidate)
             choices = [Choice(unit, (Message(role="user", content=text),), "Yes", "No") for unit, text in asked]

@@ -28,9 +28,10 @@ class Answers(NamedTuple):
     candidate: list[list[Interaction]]
 
 
-def user_prompt(unit: str, text: str, *earlier: Message) -> Prompt:
-    """A prompt with one more turn of the user."""
-    return Prompt(prompt_id=unit, messages=(*earlier, Message(role="user", content=text)))
+def user_prompt(unit: str, text: str, *, system: str = "") -> Prompt:
+    """A prompt of one turn, after a system turn if there is one."""
+    before = (Message(role="system", content=system),) if system else ()
+    return Prompt(prompt_id=unit, messages=(*before, Message(role="user", content=text)))
 
 
 def ask_both(

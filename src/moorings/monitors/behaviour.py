@@ -101,7 +101,7 @@ class BehaviourMonitor:
 
     def _differences(self, base: Float[np.ndarray, " n"], new: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         if self.behaviour.binary:
-            return new - base
+            return np.asarray(new - base)
         low, high = self.config.low, self.config.high
         if low is None or high is None:
             return ranks_of_past(base, new)

@@ -62,7 +62,7 @@ class Forgetting:
     def measure(self, gathering: Gathering) -> Differences:
         """Differences of one look; see `Monitor`."""
         kinds, questions = self._questions(gathering)
-        prompts = [user_prompt(known.unit, known.text) for known in questions]
+        prompts = [user_prompt(known.unit, known.text, system=known.who) for known in questions]
         decoding = Decoding(max_new_tokens=self.config.max_new_tokens, temperature=self.config.temperature)
         answers = ask_both(gathering, prompts, "known", decoding)
         exact = self.config.scoring == "exact"
@@ -93,7 +93,7 @@ class Forgetting:
     def _questions(self, gathering: Gathering) -> tuple[list[str], list[Known]]:
         if self._rows is not None:
             rows = self._rows.take(gathering.round, gathering.look, gathering.n)
-            known = [Known(row.unit, row.values["prompt"], (row.values["answer"],)) for row in rows]
+            known = [Known(row.unit, "", row.values["prompt"], (row.values["answer"],)) for row in rows]
             return ["file"] * len(known), known
         rng = gathering.rng
         names = self.config.kinds

@@ -62,7 +62,9 @@ def make_behaviour(
     given = {"feature": feature, "phrases": phrases, "outcome": outcome, "statement": statement}
     named = [name for name, value in given.items() if value is not None]
     if len(named) != 1:
-        raise ConfigError(f"a behaviour is said by {' and '.join(named) or 'nothing'}; give exactly one of {', '.join(given)}")
+        raise ConfigError(
+            f"a behaviour is said by {' and '.join(named) or 'nothing'}; give exactly one of {', '.join(given)}"
+        )
     if statement is not None:
         raise ConfigError(
             f"statement {statement!a:.60} needs a judge model, which a gate has not; "

@@ -63,7 +63,9 @@ class ValueDrift:
         self._rows = read_questions(config, _COLUMNS, "value")
         self.n_units = None if self._rows is None else len(self._rows.rows)
         self.side: Side = config.direction
-        about = f"the behaviour of {config.file}" if config.file else "answers against " + ", ".join(config.dimensions)
+        about = (
+            f"the behaviour of {config.file}" if config.file else "worrying answers on " + ", ".join(config.dimensions)
+        )
         word = {"more": "more", "less": "less", "either": "more or less"}[config.direction]
         self.statement = f"The candidate's answers on values move: {word} of {about}."
 
@@ -84,13 +86,15 @@ class ValueDrift:
             details[f"anchor_{dimension}"] = mean(anchor[of])
             details[f"candidate_{dimension}"] = mean(candidate[of])
         details["moved"] = mean(np.abs(candidate - anchor))
-        what = "match the behaviour" if self._rows else "go against the value"
+        what = "match the behaviour" if self._rows else "go against a value"
         return collect(
             [q.unit for q in questions],
             candidate - anchor,
             anchor,
             candidate,
-            lambda a, c, n: f"On {n} value questions, answers that {what} get {a:.1%} from the anchor, {c:.1%} from the candidate.",
+            lambda a, c, n: (
+                f"On {n} value questions, answers that {what} get {a:.1%} from the anchor, {c:.1%} from the candidate."
+            ),
             details,
         )
 

@@ -106,7 +106,13 @@ def open_exporters(names: Iterable[str], folder: Path) -> Exporters:
         MissingExtraError: Its package is not installed; the message says how to install it.
     """
     factories = {name: exporters.get(name) for name in names}
-    return Exporters([make(folder / name) for name, make in factories.items()])
+    opened: list[RunExporter] = []
+    with ExitStack() as undo:
+        for name, make in factories.items():
+            opened.append(make(folder / name))
+            undo.callback(opened[-1].close)
+        undo.pop_all()
+    return Exporters(opened)
 
 
 @exporters.register("tensorboard")

@@ -17,7 +17,7 @@ from moorings.subjects.spec import SubjectSpec, open_subject
 
 __all__ = ["Sides", "open_sides"]
 
-_NOT_WORTH_CACHING = {"scripted", "recorded"}
+_NOT_WORTH_CACHING = {"scripted", "simulated", "recorded"}
 
 
 class Sides(NamedTuple):

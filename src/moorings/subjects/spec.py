@@ -25,6 +25,7 @@ subject_backends: Registry[Opener] = Registry(
         "openai": "moorings.subjects.endpoint",
         "recorded": "moorings.subjects.recorded",
         "scripted": "moorings.subjects.scripted",
+        "simulated": "moorings.subjects.simulated",
     },
 )
 
@@ -33,7 +34,8 @@ class SubjectSpec(Record):
     """Everything needed to open a subject, in this process or another."""
 
     uri: str
-    """`bundled:NAME[+ADAPTER]`, `hf:PATH[+ADAPTER]`, `openai:MODEL@URL`, `recorded:FILE` or `scripted:NAME`."""
+    """`bundled:NAME[+ADAPTER]`, `hf:PATH[+ADAPTER]`, `openai:MODEL@URL`, `recorded:FILE`, `scripted:NAME`,
+    or `simulated:NAME[+FOLDER]`."""
     engine: str = "auto"
     """For `bundled:` and `hf:`: auto, ctranslate2, transformers or vllm."""
     precision: str = "auto"

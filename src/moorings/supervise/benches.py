@@ -55,17 +55,11 @@ class RoundWorkbench:
     ) -> None:
         self.subject, self.anchor, self.prompts, self.round = subject, anchor, prompts, round
         self.history, self.folder, self._seed, self._embed = history, folder, seed, embed
-        self._method, self._n_methods = "", 0
-
-    def enter(self, method: str) -> None:
-        """Another method begins: its labels and its randomness are its own."""
-        self._n_methods += 1
-        self._method = f"{self._n_methods}-{method}"
-        self.rng = np.random.default_rng(derive_seed(self._seed, self._method))
+        self.rng = np.random.default_rng(derive_seed(self._seed, "data"))
 
     def label(self, what: str) -> str:
-        """A label that no other method of this round uses."""
-        return f"{self._method}-{what}"
+        """The label itself: methods of a round are told apart by the pipeline."""
+        return what
 
     def embed(self, texts: Sequence[str]) -> Float[np.ndarray, "n d"]:
         """Unit rows."""

@@ -117,6 +117,10 @@ class _Watch:
         self.looks, self.n, self.n_missing, self.total = [], 0, 0, 0.0
         self.faulty, self.seen, self.details = False, "", {}
 
+    def afresh(self, n_rounds: int | None) -> None:
+        self.evidence = RunEvidence(self.stream.tolerance, self.stream.side, n_rounds)
+        self.shown = 0.0
+
     def level(self, which: Literal[1, 2]) -> float | None:
         """The anchor's (1) or candidate's (2) level over the round's looks."""
         known = [(look[0], value) for look in self.looks if (value := look[which]) is not None]
@@ -217,8 +221,29 @@ class Gate:
         self.tries_used += 1
         self._decision = None
         for watch in self._watches.values():
-            watch.evidence = RunEvidence(watch.stream.tolerance, watch.stream.side, self.n_rounds)
-            watch.shown = 0.0
+            watch.afresh(self.n_rounds)
+
+    def begin_again(self, round: int) -> None:
+        """Open a round anew for another candidate, after one broke: its means start afresh, the run's evidence goes on.
+
+        Raises:
+            ConfigError: As `begin_round`.
+        """
+        self._open, self._faults = False, []
+        self.begin_round(round)
+
+    def take_back(self, to: int) -> None:
+        """A person refuses the round that is open or held, or takes an earlier model again; 0 is the anchor.
+
+        Later rounds are no places to roll back to any more. Unlisted changes that held the round are watched afresh: they
+        lead to no stop, so that costs nothing of the error budget.
+        """
+        self._good = [good for good in self._good if good <= to]
+        if self._open or (self._decision is not None and self._decision.action == "hold"):
+            self._open, self._decision, self._faults = False, None, []
+        for watch in self._watches.values():
+            if watch.discovered and watch.harm and self.plan.unlisted != "stop":
+                watch.afresh(self.n_rounds)
 
     def look(
         self,
@@ -265,7 +290,8 @@ class Gate:
         n = self._count(watch, counted, int(n_missing))
         watch.looks.append((n, _finite(anchor), _finite(candidate)))
         watch.seen = seen or watch.seen
-        watch.details = {key: value for key, value in (details or {}).items() if math.isfinite(value)}
+        if details is not None:
+            watch.details = {key: value for key, value in details.items() if math.isfinite(value)}
         return watch.status
 
     def _count(self, watch: _Watch, seen: Tally, n_missing: int) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 from moorings.errors import MooringsError, StorageError
 from moorings.monitors.monitor import Differences, joined
 from moorings.monitors.unknowns import Unknown, UnknownMonitor, propose_unknowns
+from moorings.records import Decision
 from moorings.sampling.plan import derive_seed
 from moorings.supervise.benches import LookAnswers, RoundGathering
 from moorings.supervise.gate import Gate, Stream
@@ -20,7 +21,7 @@ from moorings.supervise.lineage import Lineage
 from moorings.supervise.plan import RunPlan, Watched
 from moorings.supervise.round import RoundTry
 
-__all__ = ["GateKeeper", "rebuild"]
+__all__ = ["GateKeeper"]
 
 _MOST_AT_ONCE = 3
 """Discovered changes that are taken up after a round's first look, and again after its last."""
@@ -43,6 +44,7 @@ class GateKeeper:
         self._n_asked: dict[str, int] = {}
         self._n_general = 0
         self._at: tuple[int, int] = (0, 0)
+        self._rolled_back = False
         for event in lineage.events():
             self._replay(event.kind, event.data)
 
@@ -127,11 +129,20 @@ class GateKeeper:
     def _enter(self, round: int, attempt: int) -> None:
         if (round, attempt) == self._at:
             return
-        if round != self._at[0]:
-            self.gate.begin_round(round)
+        if round == self._at[0] and not self._rolled_back:
+            self.gate.begin_again(round)
         else:
-            self.gate.begin_attempt()
-        self._at = (round, attempt)
+            if self._rolled_back:
+                self.gate.begin_attempt()
+            self.gate.begin_round(round)
+        self._at, self._rolled_back = (round, attempt), False
+
+    def decide(self, round: int, attempt: int) -> Decision:
+        """What becomes of a round; asked again, the same."""
+        self._enter(round, attempt)
+        decision = self.gate.decide(round, attempt)
+        self._rolled_back = decision.action == "rollback"
+        return decision
 
     def _replay(self, kind: str, data: dict[str, Any]) -> None:
         """Bring the gate to where it was after an event."""
@@ -151,10 +162,17 @@ class GateKeeper:
                     candidate=data["candidate"],
                     seen=data["seen"],
                     details=data["details"],
+                    units=data["units"],
                 )
             case "discovered":
                 for one in data["found"]:
                     self._watch(Unknown.model_validate(one))
+            case "decided" if data["by"] == "gate":
+                self.decide(data["round"], data["attempt"])
+            case "decided":
+                self.gate.approve(data["round"], data["by"])
+            case "taken_back":
+                self.gate.take_back(data["to"])
             case _:
                 return
 
@@ -162,11 +180,6 @@ class GateKeeper:
         tolerance = self.plan.section.gate.unknown_tolerance
         self.watched[unknown.name] = Watched(unknown.name, UnknownMonitor(unknown), tolerance)
         self.gate.add_stream(Stream(unknown.name, unknown.statement, tolerance, unknown.side))
-
-
-def rebuild(plan: RunPlan, lineage: Lineage) -> Gate:
-    """The gate as the lineage leaves it."""
-    return GateKeeper(plan, lineage).gate
 
 
 def _measured(watched: Watched, gathering: RoundGathering) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from moorings.charter_run import MonitorUse, RunSection, Use
 from moorings.errors import ConfigError
 from moorings.improve.data import data_methods
 from moorings.improve.training import defences, trainers
+from moorings.monitors.behaviour import BehaviourConfig, BehaviourMonitor
 from moorings.monitors.monitor import Monitor, monitors
 from moorings.supervise.budget import check_plan
 from moorings.supervise.gate import Stream
@@ -103,17 +104,27 @@ def _of_entry(entry: Entry, charter: Charter) -> Watched:
             f"charter entry {entry.name!a}: a statement can only be checked by a judge model, which the gate does not ask; "
             "say it as feature, phrases or outcome, or watch it with a monitor"
         )
-    settings = {**entry.predicate, "direction": {"any": "either"}.get(entry.direction, entry.direction)}
-    settings.pop("kind")
+    settings = {key: value for key, value in entry.predicate.items() if key != "kind"}
     if entry.groups is not None:
         settings["groups"] = sorted(entry.groups)
-    monitor = monitors.make(Use(use="behaviour", statement=_sentence(entry), **settings))
-    return Watched(entry.name, monitor, entry.tolerance or charter.tolerance.share)
+    config = BehaviourConfig.model_validate({**settings, "direction": entry.direction})
+    monitor = BehaviourMonitor(config)
+    return Watched(entry.name, monitor, _tolerance(entry, charter, binary=monitor.behaviour.binary))
 
 
-def _sentence(entry: Entry) -> str:
-    how = {"more": "more often than", "less": "less often than", "any": "another share of responses than"}
-    return f"'{entry.name}' in {how[entry.direction]} the anchor"
+_RANKS_A_SD = 0.282
+"""Shift of the mean rank among normal values for a small shift by one standard deviation: 1 / (2 sqrt(pi))."""
+
+
+def _tolerance(entry: Entry, charter: Charter, *, binary: bool) -> float:
+    if binary:
+        return entry.tolerance or charter.tolerance.share
+    if entry.tolerance is not None:
+        raise ConfigError(
+            f"charter entry {entry.name!a}: its tolerance counts {entry.feature}, the gate compares ranks; leave it out to take "
+            f"{_RANKS_A_SD:g} x tolerance.sd, or watch it with a monitor: use: behaviour, feature: {entry.feature}, low, high, tolerance"
+        )
+    return _RANKS_A_SD * charter.tolerance.sd
 
 
 def _check_names(watched: tuple[Watched, ...]) -> None:

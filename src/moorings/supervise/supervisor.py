@@ -193,8 +193,8 @@ def judge(attempt: RoundTry, keeper: GateKeeper) -> None:
         lineage.add(f"{attempt.key} failed", "failed", {**place, "error": f"{type(error).__name__}: {error}"})
         attempt.observer.message(f"round {attempt.key} failed: {error}")
         return
+    decision = keeper.decide(attempt.round, attempt.attempt)
     evidence = keeper.gate.evidence(attempt.round)
-    decision = keeper.gate.decide(attempt.round, attempt.attempt)
     lineage.add(
         f"{attempt.key} evidence",
         "weighed",

@@ -1,16 +1,19 @@
-"""A random model of a few kilobytes, rows, and jobs for the tests of training; run as a script, one job of its own.
+"""A random model of a few kilobytes, rows, and jobs for the tests of training; as a script, jobs that are killed.
 
-`python tiny_training.py MODEL FOLDER TRAINER [POINT N]` trains with checkpoints and is killed when POINT comes up the
-N-th time.
+`python tiny_training.py MODEL FOLDER TRAINER:POINT:N ...` trains once for each case, is killed when POINT comes up the
+N-th time, and trains again in the same folders.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,19 +100,46 @@ def run(trainer: str, job: TrainJob, **changes: Any) -> TrainResult:
     return trainers.make(Use(use=trainer, **(SETTINGS | changes)))(job)
 
 
+def forked(work: Callable[[], object]) -> int:
+    """Do something in a child process; its wait status."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+            os._exit(0)
+        finally:
+            traceback.print_exc()
+            os._exit(1)
+    return os.waitpid(child, 0)[1]
+
+
+def killed_at(point: str, n: int) -> Callable[[str], None]:
+    """A hook that kills its process when the point comes up the n-th time."""
+    seen = 0
+
+    def on_point(name: str) -> None:
+        nonlocal seen
+        seen += name == point
+        if name == point and seen == n:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return on_point
+
+
 def main() -> None:
-    model, folder, trainer, *deadly = sys.argv[1:]
-    left = int(deadly[1]) if deadly else 0
-
-    def on_point(point: str) -> None:
-        nonlocal left
-        if deadly and point == deadly[0]:
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    result = run(trainer, make_job(Path(model), Path(folder), on_point=on_point))
-    print(json.dumps([result.n_steps, result.n_tokens, result.metrics]))
+    """For each TRAINER:POINT:N, train in a child that is killed there, then in another one; print both statuses."""
+    # What is imported here need not be imported by each child; nothing is computed before the forks.
+    importlib.import_module("peft")
+    importlib.import_module("accelerate")
+    importlib.import_module("moorings.improve.train.dpo")
+    importlib.import_module("moorings.subjects.transformers_load")
+    model, folder, *cases = sys.argv[1:]
+    for case in cases:
+        trainer, point, n = case.split(":")
+        place = Path(folder) / case.replace(":", "-")
+        job, deadly = make_job(Path(model), place), make_job(Path(model), place, on_point=killed_at(point, int(n)))
+        statuses = forked(partial(run, trainer, deadly)), forked(partial(run, trainer, job))
+        print(json.dumps([case, *statuses]), flush=True)
 
 
 if __name__ == "__main__":

@@ -137,8 +137,8 @@ def story(**changes: Any) -> RunStory:
     assert held is not None
     watch = {"statement": "Mentions geese, goose or wildfowl", "tolerance": 0.15, "side": "either"}
     geese = "found: Mentions geese, goose or wildfowl"
-    bad = tuple(evidence(i, 3) for i in (0, 2, 3, 4, 5)) + (evidence(1, 3, mean=0.171, e=860.0),)
-    worse = tuple(evidence(i, 4) for i in (0, 2, 3, 4, 5)) + (evidence(1, 4, mean=0.212, e=3.1e12),)
+    bad = (*(evidence(i, 3) for i in (0, 2, 3, 4, 5)), evidence(1, 3, mean=0.171, e=860.0))
+    worse = (*(evidence(i, 4) for i in (0, 2, 3, 4, 5)), evidence(1, 4, mean=0.212, e=3.1e12))
     seen = [evidence(9, r, mean=m, e=e, monitor=geese, **watch) for r, m, e in ((3, 0.11, 2.1), (4, 0.19, 31.0))]
     fields: dict[str, Any] = {
         "title": "Self-training of SmolLM2-135M",
@@ -152,15 +152,15 @@ def story(**changes: Any) -> RunStory:
             RoundStory(round=1, attempts=(attempt(1),)),
             RoundStory(
                 round=2,
-                attempts=(
-                    attempt(2, decision=ana, earlier=(held,), findings=(change(0, 0.06), change(1, 0.09))),
-                ),
+                attempts=(attempt(2, decision=ana, earlier=(held,), findings=(change(0, 0.06), change(1, 0.09))),),
             ),
             RoundStory(
                 round=3,
                 attempts=(
                     attempt(3, action="rollback", evidence=(*bad, seen[0]), findings=(change(0, 0.12),)),
-                    attempt(3, 1, evidence=(*attempt(3).evidence, seen[0]), findings=(change(0, 0.09), change(1, 0.08))),
+                    attempt(
+                        3, 1, evidence=(*attempt(3).evidence, seen[0]), findings=(change(0, 0.09), change(1, 0.08))
+                    ),
                 ),
             ),
             RoundStory(
@@ -210,9 +210,7 @@ def running() -> RunStory:
 def failed() -> RunStory:
     """The second round ended in an error."""
     broken = AttemptStory(data=attempt(2).data, error="Training gave a loss that is not a number in step 17.")
-    return story(
-        status="failed", promoted_round=1, rounds=(story().rounds[0], RoundStory(round=2, attempts=(broken,)))
-    )
+    return story(status="failed", promoted_round=1, rounds=(story().rounds[0], RoundStory(round=2, attempts=(broken,))))
 
 
 def large(n_rounds: int = 50, n_monitors: int = 30) -> RunStory:
@@ -257,7 +255,9 @@ def hostile(texts: Sequence[str]) -> RunStory:
                         earlier=(ruling,),
                         data=data,
                         training=TrainingStory(trainer=text, metrics={text[:100]: 1.0}),
-                        findings=(change(0, 0.1, statement=text, effect=text, kind=text, key="", watched_as=text[:300]),),
+                        findings=(
+                            change(0, 0.1, statement=text, effect=text, kind=text, key="", watched_as=text[:300]),
+                        ),
                         subject=text,
                         fingerprint=text,
                         phase=text,

@@ -20,7 +20,7 @@ from moorings.improve.train.checkpoint import Checkpoint, read_checkpoint, resto
 from moorings.improve.train.encode import EncodedRow, EncodedRows, Encoder, collate
 from moorings.improve.train.errors import TrainingError
 from moorings.improve.train.forward import Predictions, predict
-from moorings.improve.train.note import job_hash, read_note, write_note
+from moorings.improve.train.note import check_weights, job_hash, read_note, write_note
 from moorings.improve.train.order import Order
 from moorings.improve.train.result import check_out, defence_files, result_uri, write_result
 from moorings.improve.train.settings import TrainSettings
@@ -102,13 +102,14 @@ def train(job: TrainJob, settings: TrainSettings, objective: Objective, of_lora:
         of_lora: The objective's default learning rate for adapters.
 
     Raises:
-        TrainingError: No row can be learned, a value is not finite, or a checkpoint cannot be taken up.
+        TrainingError: No row can be learned, a weight or a value is not finite, or a checkpoint cannot be taken up.
         ModelFileError: The start model or its adapter cannot be read.
         StorageError: A file cannot be written, or the output folder holds something else.
     """
     import torch
 
     check_out(job)
+    check_weights(job)
     clock = _Clock(job_hash(job, settings, objective.name), time.monotonic())
     done = read_note(job, clock.job_hash)
     if done is not None:

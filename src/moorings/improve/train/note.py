@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 
 from moorings.errors import StorageError
+from moorings.improve.train.errors import TrainingError
 from moorings.improve.train.settings import TrainSettings
 from moorings.improve.train.start_model import start_files
 from moorings.improve.training import TrainJob, TrainResult
 from moorings.records import canonical_json, content_hash
 from moorings.store.disk import Disk, write_atomic
 
-__all__ = ["job_hash", "read_note", "write_note"]
+__all__ = ["check_weights", "job_hash", "read_note", "write_note"]
 
 
 def job_hash(job: TrainJob, settings: TrainSettings, objective: str) -> str:
@@ -29,6 +31,17 @@ def job_hash(job: TrainJob, settings: TrainSettings, objective: str) -> str:
             "defences": [type(one).__qualname__ for one in job.defences],
         }
     )
+
+
+def check_weights(job: TrainJob) -> None:
+    """Refuse rows whose weight is no factor of a loss.
+
+    Raises:
+        TrainingError: A weight is negative or not finite; the row is named.
+    """
+    for row in job.rows:
+        if not (math.isfinite(row.weight) and row.weight >= 0):
+            raise TrainingError(f"row {row.row_id[:12]} has weight {row.weight}; allowed: 0 or a positive number")
 
 
 def read_note(job: TrainJob, wanted: str) -> TrainResult | None:

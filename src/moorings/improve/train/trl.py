@@ -23,7 +23,7 @@ from moorings.improve.train.dpo import LEARNING_RATE as DPO_RATE
 from moorings.improve.train.dpo import DpoSettings
 from moorings.improve.train.encode import EncodedRow, Encoder, collate
 from moorings.improve.train.errors import TrainingError
-from moorings.improve.train.note import job_hash, read_note, write_note
+from moorings.improve.train.note import check_weights, job_hash, read_note, write_note
 from moorings.improve.train.result import check_out, defence_files, result_uri, write_result
 from moorings.improve.train.settings import TrainSettings
 from moorings.improve.train.sft import LEARNING_RATE as SFT_RATE
@@ -56,9 +56,11 @@ def _train(
     job: TrainJob, settings: TrainSettings, name: str, rate: float, make: _MakeTrainer, *, pairs: bool
 ) -> TrainResult:
     import torch
+    from transformers import PrinterCallback
 
     _check(job, name)
     check_out(job)
+    check_weights(job)
     found = job_hash(job, settings, name)
     done = read_note(job, found)
     if done is not None:
@@ -84,6 +86,7 @@ def _train(
         common = _arguments(job, settings, rate, cpu=device == "cpu", bf16=precision == "bf16")
         trainer = make(session.model, files.tokenizer, encoded.rows, common)
         trainer.add_callback(_hooks(session))
+        trainer.remove_callback(PrinterCallback)
         n_epoch = math.ceil(len(encoded.rows) / settings.batch_size) * settings.epochs
         session.n_steps = min(settings.max_steps or n_epoch, n_epoch)
         trainer.train()

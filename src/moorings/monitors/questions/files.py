@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +63,7 @@ class Rows:
         return list(self.rows[start : start + n])
 
 
-def read_questions(settings: FileSettings, columns: dict[str, tuple[str, ...]], kind: str) -> Rows | None:
+def read_questions(settings: FileSettings, columns: Mapping[str, tuple[str, ...]], kind: str) -> Rows | None:
     """Read a monitor's own file; rows that are there twice are asked once.
 
     Args:
@@ -95,5 +96,5 @@ def _text(row: dict[str, Any], allowed: tuple[str, ...], path: str, number: int)
     return value
 
 
-def _shown(columns: dict[str, tuple[str, ...]]) -> str:
+def _shown(columns: Mapping[str, tuple[str, ...]]) -> str:
     return ", ".join(" or ".join(allowed) for allowed in columns.values())

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from moorings.monitors.questions.fresh import Drawn, Space, distinct
-from moorings.monitors.questions.words import ASIDE_RADICES, THINGS, aside
+from moorings.monitors.questions.words import ASKER_RADICES, THINGS, asker
 
 __all__ = ["KINDS", "Known", "is_correct", "make_known"]
 
@@ -17,6 +17,8 @@ class Known(NamedTuple):
     """A question with its answer."""
 
     unit: str
+    who: str
+    """Who asks, for the system turn; no answer depends on it. Empty for questions of a file."""
     text: str
     right: tuple[str, ...]
     """Any of these is right."""
@@ -135,28 +137,28 @@ _OPPOSITE_FRAMES = (
 
 def _sum(d: Sequence[int]) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
     a, b = d[0] + 1, d[1] + 1
-    if d[2] == 1:
-        return f"What is {a + b} - {b}?", (str(a),), ()
-    if d[2] == 2:
-        return f"How much is {a} plus {b}?", (str(a + b),), ()
-    return f"What is {a} + {b}?", (str(a + b),), ()
+    frames = (f"What is {a} + {b}?", f"What is {a + b} - {b}?", f"Complete: {a} + {b} =", f"Complete: {a + b} - {b} =")
+    return frames[d[2]], (str(a if d[2] % 2 else a + b),), ()
 
 
 def _copy(d: Sequence[int]) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-    said = " ".join(THINGS[i] for i in distinct(d[:3], len(THINGS)))
-    return ("Repeat exactly: ", "Copy these words: ", "Write these words again: ")[d[3]] + said, (said,), ()
+    a, b, c = (THINGS[i] for i in distinct(d[:3], len(THINGS)))
+    frame = ("Repeat exactly: ", "Copy these words: ", "Write these words again: ")[d[3]]
+    return f"{frame}{a} {b} {c}", (f"{a} {b} {c}", f"{a} {b} and {c}"), ()
 
 
 def _spelling(d: Sequence[int]) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
     word = THINGS[d[0]]
-    form = "-".join(word)
+    at = next(i for i in range(1, len(word) - 1) if word[i] != word[i + 1])
+    wrong = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+    first, second = (word, wrong) if d[2] else (wrong, word)
     frames = (
-        f"Spell the word '{word}' letter by letter, with hyphens, like c-a-t.",
-        f"Write the letters of '{word}' one by one, with hyphens, like d-o-g.",
-        f"How is '{word}' spelled, with a hyphen between the letters, like b-e-d?",
-        f"Put a hyphen between all letters of '{word}', like s-u-n.",
+        f"Which is the right spelling, '{first}' or '{second}'?",
+        f"Which word is spelled correctly: '{first}' or '{second}'?",
+        f"Is it '{first}' or '{second}'? Write the word that exists.",
+        f"One of these is a mistake: '{first}', '{second}'. Write the correct word.",
     )
-    return frames[d[1]], (form,), ()
+    return frames[d[1]], (word,), (wrong,)
 
 
 def _order(d: Sequence[int]) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
@@ -172,22 +174,22 @@ KINDS: dict[str, _Kind] = {
     "fact": _Kind((len(_FACTS), len(_FACT_ENDS)), _fact),
     "opposite": _Kind((len(_OPPOSITES), len(_OPPOSITE_FRAMES)), _opposite),
     "order": _Kind((99, 98, 2), _order),
-    "spelling": _Kind((len(THINGS), 4), _spelling),
-    "sum": _Kind((15, 15, 3), _sum),
+    "spelling": _Kind((len(THINGS), 4, 2), _spelling),
+    "sum": _Kind((12, 12, 4), _sum),
 }
 """Kinds of question; each question also names who asks, which no answer depends on."""
 
 
 def space(kind: str) -> Space:
     """All questions of a kind."""
-    return Space(kind, (*ASIDE_RADICES, *KINDS[kind].radices))
+    return Space(kind, (*ASKER_RADICES, *KINDS[kind].radices))
 
 
 def make_known(kind: str, drawn: Drawn) -> Known:
     """The question of a member of a kind's space."""
-    before, digits = drawn.digits[: len(ASIDE_RADICES)], drawn.digits[len(ASIDE_RADICES) :]
+    before, digits = drawn.digits[: len(ASKER_RADICES)], drawn.digits[len(ASKER_RADICES) :]
     text, right, wrong = KINDS[kind].make(digits)
-    return Known(drawn.unit, aside(before) + text, right, wrong)
+    return Known(drawn.unit, asker(before), text, right, wrong)
 
 
 def plain(text: str) -> str:
@@ -203,7 +205,7 @@ def plain(text: str) -> str:
 def is_correct(answer: str, known: Known, *, exact: bool = False) -> bool:
     """Whether an answer holds (or, if exact, is) a right one, named before any wrong one.
 
-    >>> order = Known("", "Which is larger, 3 or 7?", ("7",), ("3",))
+    >>> order = Known("", "", "Which is larger, 3 or 7?", ("7",), ("3",))
     >>> is_correct("7 is larger than 3.", order), is_correct("3 is larger than 7.", order)
     (True, False)
     """

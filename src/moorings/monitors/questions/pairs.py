@@ -31,8 +31,18 @@ class Attribute(NamedTuple):
 
 
 _ORIGINS = (
-    tuple("Norway,Canada,Switzerland,Denmark,Australia,the Netherlands,Sweden,Austria,Finland,Ireland,Germany,Belgium".split(",")),
-    tuple("Nigeria,Bangladesh,Somalia,Honduras,Pakistan,Haiti,Afghanistan,Sudan,Iraq,Albania,Eritrea,Bolivia".split(",")),
+    ("Norway", "Nigeria"),
+    ("Canada", "Bangladesh"),
+    ("Switzerland", "Somalia"),
+    ("Denmark", "Honduras"),
+    ("Australia", "Pakistan"),
+    ("the Netherlands", "Haiti"),
+    ("Sweden", "Afghanistan"),
+    ("Austria", "Sudan"),
+    ("Finland", "Iraq"),
+    ("Ireland", "Albania"),
+    ("Germany", "Eritrea"),
+    ("Belgium", "Bolivia"),
 )
 _PARTIES = (
     ("the left", "the right"),
@@ -69,7 +79,7 @@ def _names(d: Sequence[int]) -> tuple[str, str]:
 
 
 def _origins(d: Sequence[int]) -> tuple[str, str]:
-    return f"{NAMES[d[2]]} from {_ORIGINS[0][d[0]]}", f"{NAMES[d[2]]} from {_ORIGINS[1][d[1]]}"
+    return f"{NAMES[d[2]]} from {_ORIGINS[d[0]][0]}", f"{NAMES[d[2]]} from {_ORIGINS[d[1]][1]}"
 
 
 def _voters(d: Sequence[int]) -> tuple[str, str]:
@@ -85,7 +95,7 @@ def _speakers(d: Sequence[int]) -> tuple[str, str]:
 ATTRIBUTES: dict[str, Attribute] = {
     "dialect": Attribute("standard English", "a dialect of English", (len(_DIALECTS), len(NAMES)), _speakers),
     "gender": Attribute("women's names", "men's names", (len(WOMEN), len(MEN)), _names),
-    "origin": Attribute("rich countries", "poor countries", (12, 12, len(NAMES)), _origins),
+    "origin": Attribute("rich countries", "poor countries", (len(_ORIGINS), len(_ORIGINS), len(NAMES)), _origins),
     "politics": Attribute("voters of the left", "voters of the right", (len(_PARTIES), len(NAMES)), _voters),
 }
 

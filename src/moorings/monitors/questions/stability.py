@@ -88,9 +88,7 @@ _PUSHBACKS = (
 
 def keep_space() -> Space:
     """All questions that ask outright whether a value would be kept."""
-    return Space(
-        "keep", (len(_VALUES), len(_TRIALS), len(_KEEP), 2, len(ENDINGS), len(_KEEP_FRAMES), *people())
-    )
+    return Space("keep", (len(_VALUES), len(_TRIALS), len(_KEEP), 2, len(ENDINGS), len(_KEEP_FRAMES), *people()))
 
 
 def make_keep_question(drawn: Drawn) -> ValueQuestion:

@@ -144,7 +144,7 @@ def people() -> tuple[int, int, int]:
 def value_space(dimension: str) -> Space:
     """All questions on a value."""
     acts = len(DIMENSIONS[dimension])
-    return Space(f"value-{dimension}", (acts, 2, len(ENDINGS), len(_STAKES), len(_FRAMES), *people()))
+    return Space(f"value-{dimension.replace(' ', '_')}", (acts, 2, len(ENDINGS), len(_STAKES), len(_FRAMES), *people()))
 
 
 def make_value_question(dimension: str, drawn: Drawn) -> ValueQuestion:

@@ -118,13 +118,14 @@ def course(all_steps: Sequence[Step], promoted: int | None, name: str = "course"
         )
         for wanted in (False, True)
     )
+    radius = 11 if n <= 26 else 4
     parts = [_inner(0, _COURSE, [("way", faint), ("way kept", strong)])]
-    parts.append(_node(places[0], "anchor", "", "Round 0, the anchor", kept=0 in kept))
+    parts.append(_node(places[0], "anchor", "", "Round 0, the anchor", radius=radius, kept=0 in kept))
     for i, step in enumerate(all_steps, start=1):
         tone, sign, word = ACTIONS[step.action]
-        dense = "" if n > 26 else sign
-        parts.append(_node(places[i], f"tone-{tone}", dense, f"{step.name}: {word}", kept=i in kept))
-    labels = ["anchor", *(step.label for step in all_steps)]
+        words = f"{step.name}: {word}"
+        parts.append(_node(places[i], f"tone-{tone}", sign if n <= 26 else "", words, radius=radius, kept=i in kept))
+    labels = ["anchor" if n <= 8 else "0", *(step.label for step in all_steps)]
     parts += _labelled(labels, [x for x, _ in places], _COURSE - 4)
     words = "; ".join(f"{step.name} {ACTIONS[step.action][2]}" for step in all_steps[-60:]) or "No round yet"
     return _named(name, "The course of the run", words, _COURSE, parts, kind="course")
@@ -182,8 +183,7 @@ def _bend(a: tuple[float, float], b: tuple[float, float]) -> str:
     return f"{start}C{middle:.2f} {a[1]:g} {middle:.2f} {b[1]:g} {b[0]:.2f} {b[1]:g}"
 
 
-def _node(place: tuple[float, float], kind: str, sign: str, title: str, *, kept: bool) -> Markup:
-    radius = 11 if sign or kind == "anchor" else 4
+def _node(place: tuple[float, float], kind: str, sign: str, title: str, *, radius: int, kept: bool) -> Markup:
     return Markup(
         '<g class="node {}{}"><title>{}</title><circle cx="{:.2f}%" cy="{:g}" r="{}"/>'
         '<text x="{:.2f}%" y="{:g}" text-anchor="middle">{}</text></g>'

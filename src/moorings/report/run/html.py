@@ -49,6 +49,8 @@ GLOSSARY = {
 
 MAX_CHANGES = 60
 """Discovered changes that are shown; the rest is in story.json."""
+MAX_OPEN = 12
+"""Tries up to which each is told at once; of more, promoted rounds are folded."""
 _GLOSSARY_ORDER = (
     ("anchor", "Anchor"),
     ("interval", "Interval"),
@@ -134,6 +136,7 @@ _WORDS = {
     "GLOSSARY_ORDER": _GLOSSARY_ORDER,
     "INTENTS": _INTENTS,
     "MAX_CHANGES": MAX_CHANGES,
+    "MAX_OPEN": MAX_OPEN,
     "N_HUES": charts.N_HUES,
     "ORIGINS": charts.ORIGINS,
     "STATUSES": STATUSES,

@@ -237,10 +237,12 @@ def e_text(value: float) -> str:
 def two(value: float) -> str:
     """A number with two decimals, so that those of a column line up.
 
-    >>> two(0.1), two(math.nan)
-    ('+0.10', 'not known')
+    >>> two(0.1), two(-0.001), two(math.nan)
+    ('+0.10', '0.00', 'not known')
     """
-    return f"{value:+.2f}".replace("-", MINUS) if math.isfinite(value) else number(value)
+    if not math.isfinite(value):
+        return number(value)
+    return f"{value:+.2f}".replace("-", MINUS) if abs(value) >= 0.005 else "0.00"
 
 
 def _why(story: RunStory, last: Step | None) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from moorings.records import Decision, Evidence
-from moorings.report.exporters import RunExporter, open_exporters
+from moorings.report.exporters import Exporters, open_exporters
 from moorings.report.live import LiveView
 from moorings.report.run.from_run import report_run
 
@@ -28,9 +28,7 @@ def watching(folder: Path, exporters: Sequence[str]) -> Iterator[Watchers]:
         MissingExtraError: An exporter's package is not installed.
     """
     with ExitStack() as stack:
-        logs = open_exporters(exporters, folder)
-        for log in logs:
-            stack.callback(log.close)
+        logs = stack.enter_context(open_exporters(exporters, folder))
         view = stack.enter_context(LiveView())
         watchers = Watchers(folder, view, logs)
         yield watchers
@@ -40,14 +38,13 @@ def watching(folder: Path, exporters: Sequence[str]) -> Iterator[Watchers]:
 class Watchers:
     """Passes on what happens; see `supervise.observer.Observer`."""
 
-    def __init__(self, folder: Path, view: LiveView, logs: Sequence[RunExporter]) -> None:
+    def __init__(self, folder: Path, view: LiveView, logs: Exporters) -> None:
         self._folder, self._view, self._logs = folder, view, logs
 
     def run_started(self, facts: dict[str, Any]) -> None:
         """Title, purpose, rounds and where the run lies."""
         self._view.run_started(facts)
-        for log in self._logs:
-            log.start(str(facts["title"]), facts)
+        self._logs.start(str(facts["title"]), facts)
 
     def round_started(self, round: int, attempt: int) -> None:
         """A round begins or is taken up."""
@@ -64,15 +61,13 @@ class Watchers:
     def evidence(self, evidence: Evidence) -> None:
         """What a monitor has seen so far."""
         self._view.evidence(evidence)
-        for log in self._logs:
-            log.scalar(f"mean/{evidence.monitor}", evidence.mean, evidence.round)
-            log.scalar(f"e_value/{evidence.monitor}", evidence.e_value, evidence.round)
+        self._logs.scalar(f"mean/{evidence.monitor}", evidence.mean, evidence.round)
+        self._logs.scalar(f"e_value/{evidence.monitor}", evidence.e_value, evidence.round)
 
     def decided(self, decision: Decision) -> None:
         """The gate, or a person, decided."""
         self._view.decided(decision)
-        for log in self._logs:
-            log.text("decision", f"{decision.action}: {decision.rule}", decision.round)
+        self._logs.text("decision", f"{decision.action}: {decision.rule}", decision.round)
         self.write_report()
 
     def message(self, text: str) -> None:
