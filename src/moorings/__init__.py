@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from moorings.compare.settings import Settings
     from moorings.diagnosis import doctor
     from moorings.records import Decoding, Interaction, Message, Persona, Prompt
+    from moorings.report.run.from_run import report_run
     from moorings.report.write import read_comparison, write_report
     from moorings.runs import query
     from moorings.sampling.amplified import amplified_generate
@@ -35,6 +36,14 @@ if TYPE_CHECKING:
     from moorings.subjects.comparable import require_same_engine
     from moorings.subjects.embedders import open_embedder
     from moorings.subjects.spec import SubjectSpec, open_subject
+    from moorings.supervise.callback import MooringsCallback
+    from moorings.supervise.fork import fork
+    from moorings.supervise.proof import verify_run
+    from moorings.supervise.state import RunState
+    from moorings.supervise.supervisor import resume
+    from moorings.supervise.supervisor import supervise as run
+    from moorings.supervise.watch import watch
+    from moorings.supervise.wishes import approve, take_back
 
 _HOMES = {
     "ArmSource": "moorings.compare.load",
@@ -43,18 +52,22 @@ _HOMES = {
     "Decoding": "moorings.records",
     "Interaction": "moorings.records",
     "Message": "moorings.records",
+    "MooringsCallback": "moorings.supervise.callback",
     "Persona": "moorings.records",
     "Prompt": "moorings.records",
+    "RunState": "moorings.supervise.state",
     "SampleResult": "moorings.sampling.sample",
     "Sampling": "moorings.compare.diff",
     "Settings": "moorings.compare.settings",
     "SubjectSpec": "moorings.subjects.spec",
     "amplified_generate": "moorings.sampling.amplified",
+    "approve": "moorings.supervise.wishes",
     "compare_runs": "moorings.compare.diff",
     "diff": "moorings.compare.diff",
     "diverge": "moorings.sampling.divergent_prompts:find_divergent_prompts",
     "doctor": "moorings.diagnosis",
     "find_divergent_prompts": "moorings.sampling.divergent_prompts",
+    "fork": "moorings.supervise.fork",
     "load_charter": "moorings.charter",
     "load_corpus": "moorings.compare.load",
     "load_personas": "moorings.sampling.prompts",
@@ -68,10 +81,16 @@ _HOMES = {
     "query": "moorings.runs",
     "read_comparison": "moorings.report.write",
     "record": "moorings.sampling.record",
+    "report_run": "moorings.report.run.from_run",
     "require_same_engine": "moorings.subjects.comparable",
+    "resume": "moorings.supervise.supervisor",
+    "run": "moorings.supervise.supervisor:supervise",
     "sample": "moorings.sampling.sample",
     "score_prompts": "moorings.sampling.divergence",
     "selftest": "moorings.compare.selftest",
+    "take_back": "moorings.supervise.wishes",
+    "verify_run": "moorings.supervise.proof",
+    "watch": "moorings.supervise.watch",
     "write_prompts": "moorings.sampling.divergent_prompts",
     "write_report": "moorings.report.write",
 }
@@ -83,18 +102,22 @@ __all__ = [
     "Decoding",
     "Interaction",
     "Message",
+    "MooringsCallback",
     "Persona",
     "Prompt",
+    "RunState",
     "SampleResult",
     "Sampling",
     "Settings",
     "SubjectSpec",
     "amplified_generate",
+    "approve",
     "compare_runs",
     "diff",
     "diverge",
     "doctor",
     "find_divergent_prompts",
+    "fork",
     "load_charter",
     "load_corpus",
     "load_personas",
@@ -109,11 +132,17 @@ __all__ = [
     "query",
     "read_comparison",
     "record",
+    "report_run",
     "require_same_engine",
+    "resume",
+    "run",
     "runs",
     "sample",
     "score_prompts",
     "selftest",
+    "take_back",
+    "verify_run",
+    "watch",
     "write_prompts",
     "write_report",
 ]

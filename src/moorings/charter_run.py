@@ -68,6 +68,8 @@ class GatePlan(_Part):
     """Tolerance of what is discovered."""
     unknown_share: float = Field(default=0.5, gt=0, lt=1)
     """Share of alpha that is kept for what is discovered."""
+    compare: bool = True
+    """Compare all answers of each round as `moorings diff` does, for people; the gate does not need it."""
     unlisted: Literal["note", "hold", "stop"] = "hold"
     """What a confirmed change leads to that no entry of the charter speaks of."""
 

@@ -68,6 +68,14 @@ def test_a_rewrite_that_changes_nothing_leaves_the_row(tmp_path):
     assert step.metrics["unchanged_share"] == 1.0
 
 
+def test_a_rewrite_that_repeats_the_marks_is_not_trained_on(tmp_path):
+    def script(messages, seed: int) -> str:
+        return "<" + messages[-1].content.split("between the marks ")[1][:8].upper() + "> better"
+
+    step = run("rewrite", bench(tmp_path, script), ROWS, when_unusable="drop")
+    assert step.dropped == {"repeats the marks of the question": 6}
+
+
 def test_a_response_cannot_close_its_quotation(tmp_path):
     asked: list[str] = []
 

@@ -50,6 +50,7 @@ def test_rouge_l_agrees_with_the_table_of_all_prefixes(a, b):
             False,
             ["Name a fish.", "Name a bird.", "Name a tree."],
         ),
+        ("9. 1. Name a fish.\n2. - Name a bird.", False, ["Name a fish.", "Name a bird."]),
         ("Name a fish.", True, []),
         ("no list\nat all", False, ["no list"]),
         ("9.\n10. ", False, ["9."]),

@@ -79,6 +79,7 @@ class FakeGathering:
     n: int = 64
     round: int = 1
     look: int = 0
+    start: int = 0
     seed: int = 0
     rows: Sequence[DataRow] = ()
     previous: Bench | None = None
@@ -87,7 +88,7 @@ class FakeGathering:
 
     @property
     def rng(self) -> np.random.Generator:
-        return np.random.default_rng([self.seed, self.round, self.look])
+        return np.random.default_rng([self.seed, self.start])
 
     @cached_property
     def general(self) -> Asked:

@@ -109,7 +109,7 @@ def test_pairs_of_a_file(tmp_path):
     file = tmp_path / "pairs.jsonl"
     file.write_text("\n".join(json.dumps({"a": f"Left {i}?", "b": f"Right {i}?"}) for i in range(20)))
     script = lambda messages, seed: "I can't help with that." if "Left" in messages[-1].content else "Fine."  # noqa: E731
-    monitor = make(file=str(file), outcome="refusal", per_look=10, looks=2)
+    monitor = make(file=str(file), outcome="refusal")
     assert monitor.n_units == 20
     seen = monitor.measure(gather(lambda m, s: "Fine.", script, tmp_path, n=10))
     assert seen.d.tolist() == [0.5] * 10

@@ -52,7 +52,7 @@ def test_an_exact_series_is_recovered():
 def test_a_simulated_loop_is_forecast_within_tolerance(k, ahead, at, n):
     rng = np.random.default_rng(0)
     shares = np.array(loop(0.1, k, 5 + ahead))
-    errors, held, n_runs = [], 0, 150
+    errors, held, n_runs = [], 0, 100
     for _ in range(n_runs):
         growth = fit_growth(at, rng.binomial(n, shares[list(at)]), [n] * len(at), ahead=ahead, limit=0.1)
         errors.append(growth.forecast - shares[5 + ahead])

@@ -52,7 +52,9 @@ def test_kinds_are_asked_in_equal_parts_and_units_never_twice(tmp_path):
     units: list[str] = []
     for look in range(3):
         seen = monitor.measure(
-            gather(lambda m, s: "?", lambda m, s: "?", tmp_path / str(look), n=2 * len(KINDS), look=look)
+            gather(
+                lambda m, s: "?", lambda m, s: "?", tmp_path / str(look), n=2 * len(KINDS), start=2 * len(KINDS) * look
+            )
         )
         units += seen.units
     assert len(set(units)) == 6 * len(KINDS)
@@ -61,7 +63,7 @@ def test_kinds_are_asked_in_equal_parts_and_units_never_twice(tmp_path):
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_answers_are_right_when_said_and_not_otherwise(kind):
-    drawn = space(kind).draw(1, 0, 200, np.random.default_rng(0))
+    drawn = space(kind).draw(range(200), np.random.default_rng(0))
     for known in (make_known(kind, one) for one in drawn):
         for right in known.right:
             assert is_correct(f"I think it is {right.upper()}!", known)
@@ -90,13 +92,15 @@ def test_a_file_of_questions(tmp_path):
 
         return answer
 
-    monitor = make(file=str(file), per_look=20, looks=2)
+    monitor = make(file=str(file))
     assert monitor.n_units == 40
-    looks = [monitor.measure(gather(knows(40), knows(10), tmp_path / str(look), n=20, look=look)) for look in range(2)]
+    looks = [
+        monitor.measure(gather(knows(40), knows(10), tmp_path / str(look), n=20, start=20 * look)) for look in range(2)
+    ]
     assert sum(seen.d.sum() for seen in looks) == 30
     assert len({unit for seen in looks for unit in seen.units}) == 40
     with pytest.raises(ConfigError, match="holds 40 different rows"):
-        monitor.measure(gather(knows(40), knows(10), tmp_path / "over", n=20, round=2))
+        monitor.measure(gather(knows(40), knows(10), tmp_path / "over", n=20, start=40))
 
 
 def test_hostile_answers_are_missing_or_wrong(tmp_path):

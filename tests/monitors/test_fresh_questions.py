@@ -10,7 +10,7 @@ import pytest
 from moorings.errors import ConfigError, InputError
 from moorings.monitors.questions import knowledge, open_ended, pairs, stability, values
 from moorings.monitors.questions.files import FileSettings, read_questions
-from moorings.monitors.questions.fresh import LOOKS, ROUNDS, Space, distinct, permute
+from moorings.monitors.questions.fresh import UNITS, Space, distinct, permute
 
 SPACES = [
     *(knowledge.space(kind) for kind in knowledge.KINDS),
@@ -41,39 +41,39 @@ def test_distinct_gives_every_choice_once():
 
 @pytest.mark.parametrize("space", SPACES, ids=lambda space: space.name)
 def test_every_space_serves_the_longest_run(space):
-    assert space.block >= 256
-    space.draw(ROUNDS, LOOKS - 1, 256, rng(0))
+    assert space.block >= 64
+    assert len(space.draw([0, UNITS - 1], rng(0))) == 2
 
 
-def test_looks_share_nothing_whatever_their_randomness():
-    space = Space("small", (ROUNDS, LOOKS, 2))
-    seen: list[str] = []
-    for round in range(1, 31):
-        for look in range(8):
-            seen += [one.unit for one in space.draw(round, look, 2, rng(round * look % 3))]
-    assert len(set(seen)) == len(seen)
-    members = {one.digits for one in space.draw(1, 0, 2, rng(1))}
-    assert members == {one.digits for one in space.draw(1, 0, 2, rng(2))}, "a look owns its block"
+def test_a_run_never_gives_a_unit_twice_whatever_the_randomness():
+    space = Space("small", (UNITS, 2))
+    members = [
+        one.digits for start in range(0, 3000, 60) for one in space.draw(range(start, start + 60), rng(start % 3))
+    ]
+    assert len(set(members)) == len(members) == 3000
+    owned = {one.digits for seed in range(40) for one in space.draw([7], rng(seed))}
+    assert len(owned) == 2, "a unit owns its block"
+    assert not owned & {one.digits for seed in range(40) for one in space.draw([8], rng(seed))}
 
 
 def test_two_runs_ask_different_questions():
     space = open_ended.open_space()
-    first, second = ({one.unit for one in space.draw(1, 0, 64, rng(seed))} for seed in (1, 2))
+    first, second = ({one.unit for one in space.draw(range(64), rng(seed))} for seed in (1, 2))
     assert len(first & second) == 0
-    assert [one.unit for one in space.draw(1, 0, 64, rng(1))] == [one.unit for one in space.draw(1, 0, 64, rng(1))]
+    assert space.draw(range(64), rng(1)) == space.draw(range(64), rng(1))
 
 
 def test_draws_are_spread_over_every_list():
     space = Space("spread", (7, 100_000, 10_000))
-    digits = np.array([one.digits[0] for look in range(20) for one in space.draw(1, look, 350, rng(look))])
+    digits = np.array([one.digits[0] for one in space.draw(range(7000), rng(0))])
     share = np.bincount(digits, minlength=7) / len(digits)
     assert np.abs(share - 1 / 7).max() < 4 * np.sqrt(6 / 49 / len(digits))
 
 
-@pytest.mark.parametrize(("round", "look", "n"), [(0, 0, 1), (ROUNDS + 1, 0, 1), (1, LOOKS, 1), (1, -1, 1), (1, 0, 3)])
-def test_what_has_no_block_is_refused(round, look, n):
+@pytest.mark.parametrize("numbers", [[-1], [0, UNITS]])
+def test_what_has_no_block_is_refused(numbers):
     with pytest.raises(ConfigError, match="questions 'tiny'"):
-        Space("tiny", (ROUNDS, LOOKS, 2)).draw(round, look, n, rng(0))
+        Space("tiny", (UNITS, 2)).draw(numbers, rng(0))
 
 
 def test_different_members_have_different_texts():
@@ -100,16 +100,13 @@ def test_different_members_have_different_texts():
 
 
 def draw_many(space: Space) -> list:
-    return [one for look in range(2) for one in space.draw(3, look, 200, rng(look))]
+    return space.draw(range(400), rng(0))
 
 
 def test_value_questions_are_balanced():
     for dimension in values.DIMENSIONS:
-        made = [
-            values.make_value_question(dimension, one)
-            for look in range(8)
-            for one in values.value_space(dimension).draw(1, look, 256, rng(look))
-        ]
+        drawn = values.value_space(dimension).draw(range(2000), rng(0))
+        made = [values.make_value_question(dimension, one) for one in drawn]
         yes = [
             q.worrying == "Yes" if q.worrying in ("Yes", "No") else f"{q.worrying} Yes" in q.text.split("\n", 1)[1]
             for q in made
@@ -129,16 +126,12 @@ COLUMNS = {"prompt": ("prompt", "question")}
 
 def test_rows_of_a_file_are_asked_once(tmp_path):
     file = write(tmp_path / "q.jsonl", [{"question": f"Q{i % 40}?"} for i in range(50)])
-    rows = read_questions(FileSettings(file=file, per_look=5, looks=2), COLUMNS, "k")
+    rows = read_questions(FileSettings(file=file), COLUMNS, "k")
     assert len(rows.rows) == 40, "equal rows count once"
-    taken = [row.unit for round in range(1, 5) for look in range(2) for row in rows.take(round, look, 5)]
+    taken = [row.unit for start in range(0, 40, 5) for row in rows.take(start, 5)]
     assert len(set(taken)) == 40
-    with pytest.raises(ConfigError, match="holds 40 different rows and round 5, look 0 needs 45"):
-        rows.take(5, 0, 5)
-    with pytest.raises(ConfigError, match="per_look is 5"):
-        rows.take(1, 0, 6)
-    with pytest.raises(ConfigError, match="looks is 2"):
-        rows.take(1, 2, 5)
+    with pytest.raises(ConfigError, match="holds 40 different rows and 41 are needed"):
+        rows.take(36, 5)
 
 
 @pytest.mark.parametrize("row", [{"x": "Q?"}, {"prompt": 3}, {"prompt": "  "}])

@@ -164,7 +164,7 @@ def test_value_drift_reads_files_of_model_written_evaluations(tmp_path):
         lambda chat, text: math.log(0.9 if (text == "(A)") == odd(chat) else 0.1), lambda m, s: "", version="c"
     )
     even = ScoringSubject(lambda chat, text: math.log(0.5), lambda m, s: "", version="a")
-    monitor = make("value_drift", file=str(file), per_look=30, looks=1, direction="either")
+    monitor = make("value_drift", file=str(file), direction="either")
     assert (monitor.n_units, monitor.side) == (30, "either")
     seen = monitor.measure(gather(even, matching, tmp_path, n=30))
     assert seen.d == pytest.approx(np.full(30, 0.4))
@@ -210,7 +210,7 @@ def test_value_stability_asks_whether_values_would_be_kept(tmp_path):
 
 def test_value_stability_mixes_kinds_and_units_never_come_twice(tmp_path):
     same = [yes_with(0.5, version=v) for v in "ac"]
-    looks = [make("value_stability").measure(gather(*same, tmp_path / str(k), n=40, look=k)) for k in range(2)]
+    looks = [make("value_stability").measure(gather(*same, tmp_path / str(k), n=40, start=40 * k)) for k in range(2)]
     units = [unit for seen in looks for unit in seen.units]
     assert len(set(units)) == 80
     assert sum(unit.startswith("keep-") for unit in units) == 40

@@ -18,7 +18,7 @@ CHARTER: dict[str, Any] = {
         "rounds": 3,
         "data": [{"use": "self_distillation", "n_prompts": 12, "max_new_tokens": 16}],
         "train": {"use": "simulated", "add": {"Great question!": 0.02}},
-        "gate": {"look": 64, "budget": 256, "decoding": {"max_new_tokens": 16}, "discover": False},
+        "gate": {"look": 64, "budget": 256, "decoding": {"max_new_tokens": 16}, "discover": False, "compare": False},
     },
 }
 

@@ -157,7 +157,7 @@ def test_a_fork_begins_with_a_rounds_model(charter: Write, tmp_path: Path) -> No
 
 
 def test_equal_runs_have_equal_lineages(charter: Write, tmp_path: Path) -> None:
-    path = charter()
+    path = charter(run={"rounds": 1, "gate": {"discover": True, "compare": True, "unknown_tolerance": 0.25}})
     supervise(path, tmp_path / "a")
     supervise(path, tmp_path / "b")
     assert _hash(tmp_path / "a") == _hash(tmp_path / "b")

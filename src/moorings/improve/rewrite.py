@@ -50,13 +50,16 @@ def rewrite(config: RewriteConfig) -> DataMethod:
         rng = workbench.rng
         allowed = [at for at, row in enumerate(rows) if row.origin in config.origins]
         chosen = draw(allowed, round(config.share * len(allowed)), rng)
-        prompts = [_question(rows[at], config.instruction, f"{int(rng.integers(2**32)):08x}") for at in chosen]
+        marks = [f"{int(rng.integers(2**32)):08x}" for _ in chosen]
+        prompts = [_question(rows[at], config.instruction, mark) for at, mark in zip(chosen, marks, strict=True)]
         answers = ask_all(workbench.subject, prompts, workbench.label("rewrites"), decoding=config.decoding())
         texts: dict[int, str] = {}
         reasons: dict[int, str] = {}
         keys: dict[int, str] = {}
-        for at, some in zip(chosen, answers, strict=True):
+        for at, some, mark in zip(chosen, answers, marks, strict=True):
             text, reason = config.usable(some[0])
+            # Small models repeat the marks, at times in capitals; trained on, they would come back in answers.
+            reason = reason or ("repeats the marks of the question" if mark in text.casefold() else None)
             keys[at] = some[0].key
             if reason:
                 reasons[at] = reason

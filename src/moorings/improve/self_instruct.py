@@ -28,7 +28,7 @@ from moorings.records import Decoding, Message, Prompt
 
 __all__ = ["SelfInstructConfig", "listed_prompts", "rouge_l", "self_instruct"]
 
-_ITEM = re.compile(r"^[ \t]*+(?:\d{1,3}[.):]|[-*\u2022])[ \t]++(\S[^\n]*+)$", re.MULTILINE)
+_ITEM = re.compile(r"^[ \t]*+(?:(?:\d{1,3}[.):]|[-*\u2022])[ \t]++)++(\S[^\n]*+)$", re.MULTILINE)
 _UNABLE = "image images graph graphs picture pictures file files map maps draw plot video audio music flowchart diagram"
 
 

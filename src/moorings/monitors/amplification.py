@@ -23,6 +23,7 @@ from moorings.monitors.asking import ask_both, collect, mean, read, user_prompt
 from moorings.monitors.choices import Choice, can_score, first_shares
 from moorings.monitors.monitor import Differences, Gathering, Monitor, Side, monitors
 from moorings.monitors.questions.files import FileSettings, read_questions
+from moorings.monitors.questions.fresh import UNITS
 from moorings.monitors.questions.pairs import ATTRIBUTES, Pair, make_pair, pair_space
 from moorings.monitors.reading import battery_feature
 from moorings.records import Decoding, Message
@@ -65,7 +66,7 @@ class Amplification:
     def __init__(self, config: AmplificationConfig) -> None:
         self.config = config
         self._rows = read_questions(config, {"a": ("a",), "b": ("b",)}, "pair")
-        self.n_units = None if self._rows is None else len(self._rows.rows)
+        self.n_units: int | None = UNITS if self._rows is None else len(self._rows.rows)
         sides: dict[str, Side] = {"either": "either", "first": "more", "second": "less", "anchor": "more"}
         self.side: Side = sides[config.direction]
         named = ATTRIBUTES[config.attribute]
@@ -100,11 +101,14 @@ class Amplification:
         )
 
     def _pairs(self, gathering: Gathering) -> list[Pair]:
-        at = (gathering.round, gathering.look, gathering.n)
         if self._rows is not None:
-            return [Pair(row.unit, row.values["a"], row.values["b"]) for row in self._rows.take(*at)]
+            return [
+                Pair(row.unit, row.values["a"], row.values["b"])
+                for row in self._rows.take(gathering.start, gathering.n)
+            ]
         decisions = self.config.outcome == "agreement"
-        drawn = pair_space(self.config.attribute, decisions=decisions).draw(*at, gathering.rng)
+        numbers = range(gathering.start, gathering.start + gathering.n)
+        drawn = pair_space(self.config.attribute, decisions=decisions).draw(numbers, gathering.rng)
         return [make_pair(self.config.attribute, one, decisions=decisions) for one in drawn]
 
     def _values(self, gathering: Gathering, pairs: Sequence[Pair]) -> tuple[Sides, Sides]:

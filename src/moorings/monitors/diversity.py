@@ -24,6 +24,7 @@ from pydantic import Field
 
 from moorings.monitors.asking import MISSING, ask_both, collect, mean, user_prompt
 from moorings.monitors.monitor import Differences, Gathering, Monitor, MonitorConfig, Side, monitors
+from moorings.monitors.questions.fresh import UNITS
 from moorings.monitors.questions.open_ended import make_open_prompt, open_space
 from moorings.records import Decoding, Interaction
 
@@ -57,7 +58,7 @@ class AnswerDiversity:
     """See the module."""
 
     side: Side = "more"
-    n_units: int | None = None
+    n_units: int | None = UNITS
 
     def __init__(self, config: DiversityConfig) -> None:
         self.config = config
@@ -66,7 +67,7 @@ class AnswerDiversity:
     def measure(self, gathering: Gathering) -> Differences:
         """Differences of one look; see `Monitor`."""
         config = self.config
-        drawn = open_space().draw(gathering.round, gathering.look, gathering.n, gathering.rng)
+        drawn = open_space().draw(range(gathering.start, gathering.start + gathering.n), gathering.rng)
         prompts = [user_prompt(one.unit, make_open_prompt(one)) for one in drawn]
         decoding = Decoding(max_new_tokens=config.max_new_tokens, temperature=config.temperature)
         answers = ask_both(gathering, prompts, "open", decoding, config.n_samples)

@@ -47,7 +47,7 @@ class Growth(NamedTuple):
     rate: float
     """k of the logistic map, a round."""
     low: float
-    """One-sided lower bound of k."""
+    """One-sided lower bound of the slope of the logit a round, which has the sign of k and is nearer to normal."""
     forecast: float
     """Share at the horizon."""
     forecast_low: float
@@ -106,17 +106,17 @@ def fit_growth(
     fit = least_squares(residuals, [logits[0], (logits[-1] - logits[0]) / (t[-1] - t[0])])
     spread = np.linalg.cholesky(np.linalg.pinv(fit.jac.T @ fit.jac) + 1e-12 * np.eye(2))
     length = int(t[-1] - t[0])
-    angles = np.linspace(0, 2 * np.pi, 65)[:-1]
+    angles = np.linspace(0, 2 * np.pi, 33)[:-1]
     around = fit.x[:, None] + norm.ppf(0.5 + confidence / 2) * spread @ np.stack([np.cos(angles), np.sin(angles)])
     ends = [_path(float(expit(a)), float(k), length + ahead)[-1] for a, k in around.T]
-    path = _path(float(expit(fit.x[0])), float(fit.x[1]), length + _HORIZON)
+    path = _path(float(expit(fit.x[0])), float(fit.x[1]), length + ahead)
     return Growth(
         rate=float(fit.x[1]),
-        low=float(fit.x[1] - norm.ppf(confidence) * np.linalg.norm(spread[1])),
-        forecast=float(path[length + ahead]),
+        low=_slope_bound(t, logits, root_weights**2, float(norm.ppf(confidence))),
+        forecast=float(path[-1]),
         forecast_low=float(min(ends)),
         forecast_high=float(max(ends)),
-        passes_after=_crossing(path[length:], float(path[0]) + limit),
+        passes_after=_crossing(float(path[length]), float(fit.x[1]), float(path[0]) + limit),
     )
 
 
@@ -130,13 +130,27 @@ def _path(start: float, k: float, steps: int) -> Float[np.ndarray, " t"]:
     return path
 
 
-def _crossing(path: Float[np.ndarray, " t"], bound: float) -> float:
-    """Rounds until a path reaches a bound, between rounds in a straight line; infinity if it does not."""
-    above = np.flatnonzero(path >= bound)
-    if not above.size:
+def _slope_bound(
+    t: Float[np.ndarray, " r"], logits: Float[np.ndarray, " r"], weights: Float[np.ndarray, " r"], z: float
+) -> float:
+    """Lower bound of the slope of a weighted straight line."""
+    centred = t - np.average(t, weights=weights)
+    information = float(np.sum(weights * centred**2))
+    return float(np.sum(weights * centred * logits) / information - z / np.sqrt(information))
+
+
+def _crossing(share: float, k: float, bound: float) -> float:
+    """Rounds until a share reaches a bound, between rounds in a straight line; infinity if not within the horizon."""
+    if share >= bound:
+        return 0.0
+    if k <= 0 or bound >= 1:
         return float("inf")
-    i = int(above[0])
-    return 0.0 if i == 0 else float(i - 1 + (bound - path[i - 1]) / (path[i] - path[i - 1]))
+    for done in range(_HORIZON):
+        step = k * share * (1 - share)
+        if share + step >= bound:
+            return done + (bound - share) / step
+        share += step
+    return float("inf")
 
 
 class WatchedBehaviour(MonitorConfig):

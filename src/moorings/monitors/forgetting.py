@@ -17,6 +17,7 @@ from moorings.errors import nearest
 from moorings.monitors.asking import ask_both, collect, mean, read, user_prompt
 from moorings.monitors.monitor import Differences, Gathering, Monitor, Side, monitors
 from moorings.monitors.questions.files import FileSettings, read_questions
+from moorings.monitors.questions.fresh import UNITS
 from moorings.monitors.questions.knowledge import KINDS, Known, is_correct, make_known, space
 from moorings.records import Decoding
 
@@ -57,7 +58,7 @@ class Forgetting:
         self._rows = read_questions(
             config, {"prompt": ("prompt", "question"), "answer": ("answer", "target")}, "forgetting"
         )
-        self.n_units = None if self._rows is None else len(self._rows.rows)
+        self.n_units: int | None = UNITS if self._rows is None else len(self._rows.rows)
 
     def measure(self, gathering: Gathering) -> Differences:
         """Differences of one look; see `Monitor`."""
@@ -92,16 +93,14 @@ class Forgetting:
 
     def _questions(self, gathering: Gathering) -> tuple[list[str], list[Known]]:
         if self._rows is not None:
-            rows = self._rows.take(gathering.round, gathering.look, gathering.n)
+            rows = self._rows.take(gathering.start, gathering.n)
             known = [Known(row.unit, "", row.values["prompt"], (row.values["answer"],)) for row in rows]
             return ["file"] * len(known), known
         rng = gathering.rng
         names = self.config.kinds
         kinds = [names[i] for i in rng.permutation(np.resize(np.arange(len(names)), gathering.n))]
-        drawn = {
-            kind: iter(space(kind).draw(gathering.round, gathering.look, kinds.count(kind), rng)) for kind in names
-        }
-        return kinds, [make_known(kind, next(drawn[kind])) for kind in kinds]
+        drawn = [space(kind).draw([gathering.start + i], rng)[0] for i, kind in enumerate(kinds)]
+        return kinds, [make_known(kind, one) for kind, one in zip(kinds, drawn, strict=True)]
 
 
 @monitors.register("forgetting", ForgettingConfig)

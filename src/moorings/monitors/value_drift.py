@@ -21,6 +21,7 @@ from moorings.monitors.asking import collect, mean
 from moorings.monitors.choices import Choice, can_score, first_shares
 from moorings.monitors.monitor import Differences, Gathering, Monitor, Side, monitors
 from moorings.monitors.questions.files import FileSettings, read_questions
+from moorings.monitors.questions.fresh import UNITS
 from moorings.monitors.questions.values import DIMENSIONS, ValueQuestion, make_value_question, value_space
 from moorings.records import Message
 
@@ -61,7 +62,7 @@ class ValueDrift:
     def __init__(self, config: ValueDriftConfig) -> None:
         self.config = config
         self._rows = read_questions(config, _COLUMNS, "value")
-        self.n_units = None if self._rows is None else len(self._rows.rows)
+        self.n_units: int | None = UNITS if self._rows is None else len(self._rows.rows)
         self.side: Side = config.direction
         about = (
             f"the behaviour of {config.file}" if config.file else "worrying answers on " + ", ".join(config.dimensions)
@@ -100,16 +101,13 @@ class ValueDrift:
 
     def _questions(self, gathering: Gathering) -> list[ValueQuestion]:
         if self._rows is not None:
-            rows = [(r.unit, r.values) for r in self._rows.take(gathering.round, gathering.look, gathering.n)]
+            rows = [(r.unit, r.values) for r in self._rows.take(gathering.start, gathering.n)]
             return [ValueQuestion(unit, v["question"], v["match"], v["other"], "file") for unit, v in rows]
         rng = gathering.rng
         names = self.config.dimensions
         wanted = [names[i] for i in rng.permutation(np.resize(np.arange(len(names)), gathering.n))]
-        drawn = {
-            name: iter(value_space(name).draw(gathering.round, gathering.look, wanted.count(name), rng))
-            for name in names
-        }
-        return [make_value_question(name, next(drawn[name])) for name in wanted]
+        drawn = [value_space(name).draw([gathering.start + i], rng)[0] for i, name in enumerate(wanted)]
+        return [make_value_question(name, one) for name, one in zip(wanted, drawn, strict=True)]
 
 
 @monitors.register("value_drift", ValueDriftConfig)

@@ -21,6 +21,7 @@ from pydantic import Field
 from moorings.monitors.asking import collect, mean
 from moorings.monitors.choices import Choice, can_score, first_shares
 from moorings.monitors.monitor import Differences, Gathering, Monitor, MonitorConfig, Side, monitors
+from moorings.monitors.questions.fresh import UNITS
 from moorings.monitors.questions.stability import (
     Pressure,
     keep_space,
@@ -53,7 +54,7 @@ class ValueStability:
 
     statement = "The candidate gives up stated values more easily than the anchor."
     side: Side = "more"
-    n_units: int | None = None
+    n_units: int | None = UNITS
 
     def __init__(self, config: ValueStabilityConfig) -> None:
         self.kinds: tuple[Kind, ...] = tuple(dict.fromkeys(config.kinds))
@@ -61,12 +62,11 @@ class ValueStability:
     def measure(self, gathering: Gathering) -> Differences:
         """Differences of one look; see `Monitor`."""
         rng = gathering.rng
-        at = (gathering.round, gathering.look)
         kinds = rng.permutation(np.resize(np.arange(len(self.kinds)), gathering.n))
         wanted = {kind: np.flatnonzero(kinds == i) for i, kind in enumerate(self.kinds)}
         keep_at, press_at = wanted.get("keep", np.zeros(0, int)), wanted.get("pressure", np.zeros(0, int))
-        kept = [make_keep_question(one) for one in keep_space().draw(*at, len(keep_at), rng)]
-        pressed = [make_pressure(one) for one in pressure_space().draw(*at, len(press_at), rng)]
+        kept = [make_keep_question(one) for one in keep_space().draw((gathering.start + keep_at).tolist(), rng)]
+        pressed = [make_pressure(one) for one in pressure_space().draw((gathering.start + press_at).tolist(), rng)]
         units = np.empty(gathering.n, dtype=object)
         units[keep_at] = [q.unit for q in kept]
         units[press_at] = [p.question.unit for p in pressed]

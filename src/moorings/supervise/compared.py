@@ -6,9 +6,11 @@ own error rate for this one round; what the run is stopped by is the gate's evid
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from moorings.compare.as_json import comparison_to_json
+from moorings.compare.comparison import ArmSummary
 from moorings.compare.diff import compare_runs
 from moorings.compare.load import ArmSource
 from moorings.compare.settings import Settings
@@ -18,7 +20,7 @@ from moorings.store.notes import batch_note
 from moorings.supervise.models import movable
 from moorings.supervise.round import RoundTry
 
-__all__ = ["compare_round"]
+__all__ = ["compare_round", "relocated"]
 
 _MAP_POINTS = 400
 _MOST_LISTED = 50
@@ -28,7 +30,7 @@ _LEAST_PROMPTS = 40
 
 def compare_round(attempt: RoundTry) -> None:
     """Compare the candidate with the anchor, and with the last promoted model, on this round's general prompts; once."""
-    if attempt.lineage.get(f"{attempt.key} compared") is not None:
+    if attempt.lineage.get(f"{attempt.key} compared") is not None or not attempt.plan.section.gate.compare:
         return
     sides = {"anchor": attempt.anchor, "candidate": attempt.candidate}
     if attempt.previous is not None:
@@ -51,8 +53,8 @@ def _compare(attempt: RoundTry, before: str, precursor: str, candidate: str) -> 
         title=f"{attempt.plan.charter.title}: round {attempt.round}",
     )
     # How long it took is no part of what was found.
-    arms = [arm.model_copy(update={"run": movable(arm.run or "", attempt.lineage.folder)}) for arm in comparison.arms]
-    plain = comparison.model_copy(update={"duration_s": {}, "arms": tuple(arms)})
+    arms = tuple(relocated(arm, lambda text: movable(text, attempt.lineage.folder)) for arm in comparison.arms)
+    plain = comparison.model_copy(update={"duration_s": {}, "arms": arms})
     digest = attempt.lineage.run.put_artifact(
         f"comparison-{attempt.key}-{before}.json", comparison_to_json(plain, indent=None).encode()
     )
@@ -73,6 +75,12 @@ def _compare(attempt: RoundTry, before: str, precursor: str, candidate: str) -> 
             if finding.part_of is None
         ][:_MOST_LISTED],
     }
+
+
+def relocated(arm: ArmSummary, move: Callable[[str], str]) -> ArmSummary:
+    """The arm with its paths moved."""
+    info = arm.info and arm.info.model_copy(update={"uri": move(arm.info.uri)})
+    return arm.model_copy(update={"run": move(arm.run or ""), "info": info})
 
 
 def _names(attempt: RoundTry) -> dict[str, str]:

@@ -57,8 +57,8 @@ class Lineage:
 
     @property
     def folder(self) -> Path:
-        """The run's folder."""
-        return Path(self.run.files.url)
+        """The run's folder, absolute."""
+        return Path(self.run.files.url).resolve()
 
     @property
     def hash(self) -> str:

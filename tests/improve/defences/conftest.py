@@ -8,21 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from defence_rounds import Rounds, Stop, folder_bytes
 
-from moorings.charter_run import Use
-from moorings.improve.data import DataRow, make_row
-from moorings.improve.training import Defence, TrainJob, TrainResult, TrainSession, trainers
-from moorings.records import Message
-from moorings.subjects.spec import SubjectSpec
+from moorings.improve.data import DataRow
+from moorings.improve.training import Defence, TrainSession
 
 TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-
-
-class Stop(Exception):
-    """A training that was stopped in the middle."""
 
 
 @pytest.fixture(autouse=True)
@@ -68,43 +62,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def make_rows(n: int, answer: str) -> list[DataRow]:
-    return [
-        make_row((Message(role="user", content=f"Say {i}."),), f"{answer} {i}.", origin="human", method="file", round=1)
-        for i in range(n)
-    ]
-
-
-class Rounds:
-    """Rounds of training one after the other, each from the result of the one before."""
-
-    def __init__(self, model: Path, folder: Path) -> None:
-        self.anchor = SubjectSpec(uri=f"hf:{model}", device="cpu", threads=1)
-        self.start, self.folder, self.past = self.anchor, folder, []
-
-    def job(self, answer: str = "Yes", n_rows: int = 8, **changes: Any) -> TrainJob:
-        number = len(self.past) + 1
-        job = TrainJob(
-            start=self.start,
-            anchor=self.anchor,
-            rows=make_rows(n_rows, answer),
-            out=self.folder / f"out{number}",
-            work=self.folder / f"work{number}",
-            round=number,
-            seed=number,
-            past=tuple(self.past),
-        )
-        return replace(job, **changes)
-
-    def train(self, *defences: Defence, job: TrainJob | None = None, **settings: Any) -> TrainResult:
-        job = replace(job or self.job(), defences=defences)
-        settings = {"r": 4, "batch_size": 4, "epochs": 3, "learning_rate": 0.01, "save_steps": 2} | settings
-        result = trainers.make(Use(use="sft", **settings))(job)
-        self.past.append(job.out)
-        self.start = self.start.model_copy(update={"uri": result.uri})
-        return result
-
-
 @pytest.fixture
 def rounds(model: Path, tmp_path: Path) -> Rounds:
     return Rounds(model, tmp_path)
@@ -133,10 +90,6 @@ def same_after_a_stop(model: Path, tmp_path: Path) -> Callable[..., None]:
         assert folder_bytes(whole.past[-1]) == folder_bytes(stopped.past[-1])
 
     return check
-
-
-def folder_bytes(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Rounds
+from defence_rounds import Rounds
 
 from moorings.charter_run import Use
 from moorings.errors import StorageError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from conftest import Rounds
+from defence_rounds import Rounds
 
 from moorings.charter_run import Use
 from moorings.errors import StorageError

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from conftest import Rounds
+from defence_rounds import Rounds
 
 from moorings.charter_run import Use
 from moorings.errors import ConfigError

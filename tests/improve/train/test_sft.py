@@ -208,6 +208,21 @@ def test_defences_take_part(model: Path, tmp_path: Path) -> None:
     assert free.n_steps == 4
 
 
+@pytest.mark.parametrize("trainer", ["sft", "trl_sft"])
+def test_rows_that_a_defence_holds_out_are_not_trained_on(model: Path, tmp_path: Path, trainer: str) -> None:
+    class HoldOut(BaseDefence):
+        def start(self, session) -> None:
+            session.job = replace(session.job, rows=session.job.rows[:n_left])
+
+    n_left = 3
+    result = run(trainer, make_job(model, tmp_path / "1", defences=(HoldOut(),)), micro_batch=2)
+    alone = run("sft", make_job(model, tmp_path / "2", make_rows(3)), micro_batch=2)
+    assert (result.n_steps, result.n_tokens) == (alone.n_steps, alone.n_tokens) == (2, alone.n_tokens)
+    n_left = 0
+    with pytest.raises(TrainingError, match="held out all 10 rows"):
+        run(trainer, make_job(model, tmp_path / "3", defences=(HoldOut(),)), micro_batch=2)
+
+
 def test_early_end_stays_when_training_is_taken_up(model: Path, tmp_path: Path) -> None:
     def stop(point: str) -> None:
         if point == "trained":
@@ -278,17 +293,18 @@ def test_gradient_that_is_not_finite_stops(model: Path, tmp_path: Path) -> None:
         run("sft", make_job(model, tmp_path, defences=(Steep(),)))
 
 
-@pytest.mark.parametrize("damage", ["cut", "shape", "kind", "nan", "config"])
+@pytest.mark.parametrize("damage", ["cut", "shape", "missing", "kind", "nan", "config"])
 def test_start_adapter_that_cannot_be_used_is_named(model: Path, tmp_path: Path, damage: str) -> None:
     run("sft", make_job(model, tmp_path / "1"), max_steps=1)
     folder = tmp_path / "1" / "out"
     file, config = folder / "adapter_model.safetensors", folder / "adapter_config.json"
     if damage == "cut":
         file.write_bytes(file.read_bytes()[:500])
-    elif damage in ("shape", "nan"):
+    elif damage in ("shape", "nan", "missing"):
         tensors = load_file(file)
         name = sorted(tensors)[0]
-        tensors[name] = torch.zeros(3, 3) if damage == "shape" else tensors[name] * math.nan
+        weight = tensors.pop(name)
+        tensors |= {"shape": {name: torch.zeros(3, 3)}, "nan": {name: weight * math.nan}, "missing": {}}[damage]
         save_file(tensors, file)
     else:
         kept = json.loads(config.read_text())

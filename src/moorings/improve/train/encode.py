@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from moorings.errors import ModelFileError
 from moorings.improve.data import DataRow
+from moorings.improve.train.errors import TrainingError
 
 if TYPE_CHECKING:
     from moorings.subjects.local_model import LocalModel
@@ -105,6 +106,17 @@ class Encoder:
                 n_cut += any(item[1] for item in sequences if item is not None)
         counts = {"rows_cut": float(n_cut), "rows_left_out": float(len(rows) - len(found))}
         return EncodedRows(found, kept, counts)
+
+    def batch(self, rows: Sequence[DataRow], *, device: Any) -> dict[str, Any]:
+        """Responses of rows as one padded batch, a sequence a row; see `collate`.
+
+        Raises:
+            TrainingError: A row cannot be encoded.
+        """
+        sequences = [row.sequences[0] for row in self.encode(rows).rows]
+        if len(sequences) < len(rows):
+            raise TrainingError(f"{len(rows) - len(sequences)} of {len(rows)} rows have no response that fits")
+        return collate(sequences, self.filler_id, device)
 
     def _sequence(self, prompt: tuple[int, ...], response: str | None) -> tuple[Encoded, bool] | None:
         """The ids and whether they were cut; None if there is nothing to learn."""

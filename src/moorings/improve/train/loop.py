@@ -13,9 +13,9 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol
 
-from moorings.improve.data import DataRow
 from moorings.improve.train.checkpoint import Checkpoint, read_checkpoint, restore_checkpoint, save_checkpoint
 from moorings.improve.train.encode import EncodedRow, EncodedRows, Encoder, collate
 from moorings.improve.train.errors import TrainingError
@@ -27,7 +27,7 @@ from moorings.improve.train.settings import TrainSettings
 from moorings.improve.train.start_model import StartModel, open_start, start_files, trained_parameters
 from moorings.improve.training import BaseDefence, TrainJob, TrainResult, TrainSession
 
-__all__ = ["Objective", "Run", "TrainingError", "rate_at", "train"]
+__all__ = ["Objective", "Run", "TrainingError", "n_steps", "rate_at", "start_defences", "train"]
 
 _SHARE_REPORTED = 0.1
 """Share of the steps whose mean is the loss at the start, and at the end."""
@@ -161,15 +161,9 @@ def _open(job: TrainJob, settings: TrainSettings, objective: Objective) -> Run:
     found = _encoded(job, encoder, objective)
     start = open_start(job.start, settings, precision=precision, device=str(device), seed=job.seed)
 
-    def encode(rows: Sequence[DataRow]) -> dict[str, Any]:
-        """Responses of rows as one padded batch."""
-        sequences = [row.sequences[0] for row in encoder.encode(rows).rows]
-        if len(sequences) < len(rows):
-            raise TrainingError(f"{len(rows) - len(sequences)} of {len(rows)} rows have no response that fits")
-        return collate(sequences, encoder.filler_id, device)
-
     # Defences draw rows from the job; those that cannot be encoded are no use to them.
     seen = replace(job, rows=[job.rows[at] for at in found.kept])
+    encode = partial(encoder.batch, device=device)
     session = TrainSession(seen, start.model, files.tokenizer, encode, metrics=dict(found.counts))
     return Run(job, settings, start, encoder, found.rows, session, accelerator, precision)
 
@@ -191,17 +185,17 @@ def _set_up(run: Run, objective: Objective, peak: float, job_hash: str) -> Check
 
     job, settings, session = run.job, run.settings, run.session
     path = job.work / _CHECKPOINT
-    n_all = math.ceil(len(run.rows) / settings.batch_size) * settings.epochs
-    session.n_steps = min(settings.max_steps or n_all, n_all)
+    session.n_steps = n_steps(len(run.rows), settings)
     position = read_checkpoint(path, job_hash)
     objective.prepare(run)
     if position is not None:
         session.step, run.n_tokens, run.log = position.step, position.n_tokens, position.log
-        session.n_steps = position.step if position.ended else session.n_steps
         session.metrics.update(position.metrics)
+    run.rows = start_defences(session, run.rows)
+    session.n_steps = n_steps(len(run.rows), settings)
+    if position is not None:
+        session.n_steps = position.step if position.ended else session.n_steps
         job.say(f"training goes on after step {position.step} of {session.n_steps}")
-    for one in job.defences:
-        one.start(session)
     session.model.train()
     weights = trained_parameters(session.model)
     run.optimizer = torch.optim.AdamW(weights.values(), lr=peak, weight_decay=settings.weight_decay, fused=True)
@@ -211,6 +205,32 @@ def _set_up(run: Run, objective: Objective, peak: float, job_hash: str) -> Check
         restore_checkpoint(path, position, weights, run.optimizer)
     run.model = run.accelerator.prepare_model(session.model)
     return position
+
+
+def n_steps(n_rows: int, settings: TrainSettings) -> int:
+    """Optimiser steps for so many rows, unless a defence ends training."""
+    n_all = math.ceil(n_rows / settings.batch_size) * settings.epochs
+    return min(settings.max_steps or n_all, n_all)
+
+
+def start_defences(session: TrainSession, rows: list[EncodedRow]) -> list[EncodedRow]:
+    """Start each defence; the rows that are left, as one may hold some out by taking them from the session's job.
+
+    Args:
+        session: Its job's rows are those that were encoded.
+        rows: Their encodings, in the same order.
+
+    Raises:
+        TrainingError: No row is left.
+    """
+    given = list(session.job.rows)
+    for one in session.job.defences:
+        one.start(session)
+    left = {id(row) for row in session.job.rows}
+    kept = [encoded for row, encoded in zip(given, rows, strict=True) if id(row) in left]
+    if not kept:
+        raise TrainingError(f"the defences held out all {len(given)} rows; give more rows or hold out fewer")
+    return kept
 
 
 def _steps(run: Run, objective: Objective, position: Checkpoint | None, peak: float, clock: _Clock) -> None:

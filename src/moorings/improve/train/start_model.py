@@ -114,10 +114,12 @@ def _with_fresh_adapter(base: Any, settings: TrainSettings) -> Any:
 def _with_start_adapter(base: Any, folder: Path) -> Any:
     """The base with an adapter whose training goes on."""
     import torch
-    from peft import PeftModel
-    from safetensors import SafetensorError
+    from peft import PeftModel, get_peft_model_state_dict
+    from safetensors import SafetensorError, safe_open
 
     try:
+        with safe_open(folder / "adapter_model.safetensors", framework="pt") as stream:
+            given = set(stream.keys())
         model = PeftModel.from_pretrained(base, folder, is_trainable=True, local_files_only=True, use_safetensors=True)
     except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         said = " ".join(str(error).split())[:200]
@@ -127,6 +129,12 @@ def _with_start_adapter(base: Any, folder: Path) -> Any:
     kind = model.peft_config["default"].peft_type
     if str(getattr(kind, "value", kind)) != "LORA":
         raise ModelFileError(f"the start adapter {folder} is of kind {kind}; only LORA can be trained further")
+    missing = sorted(set(get_peft_model_state_dict(model, save_embedding_layers=False)) - given)
+    if missing:
+        # PEFT only warns, and would go on with fresh weights.
+        raise ModelFileError(
+            f"the start adapter {folder} lacks {len(missing)} weights of its shape, such as {missing[0]}"
+        )
     if not all(bool(torch.isfinite(weight).all()) for weight in trained_parameters(model).values()):
         raise ModelFileError(f"the start adapter {folder} holds values that are not finite; take an earlier one")
     return model

@@ -15,20 +15,21 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from moorings.errors import ConfigError, MissingExtraError
-from moorings.improve.data import DataRow
 from moorings.improve.train.dpo import LEARNING_RATE as DPO_RATE
 from moorings.improve.train.dpo import DpoSettings
-from moorings.improve.train.encode import EncodedRow, Encoder, collate
+from moorings.improve.train.encode import EncodedRow, EncodedRows, Encoder
 from moorings.improve.train.errors import TrainingError
+from moorings.improve.train.loop import n_steps, start_defences
 from moorings.improve.train.note import check_weights, job_hash, read_note, write_note
 from moorings.improve.train.result import check_out, defence_files, result_uri, write_result
 from moorings.improve.train.settings import TrainSettings
 from moorings.improve.train.sft import LEARNING_RATE as SFT_RATE
 from moorings.improve.train.sft import SftSettings
-from moorings.improve.train.start_model import open_start, start_files, trained_parameters
+from moorings.improve.train.start_model import StartModel, open_start, start_files, trained_parameters
 from moorings.improve.training import BaseDefence, Trainer, TrainJob, TrainResult, TrainSession, trainers
 
 __all__ = ["trl_dpo", "trl_sft"]
@@ -56,7 +57,6 @@ def _train(
     job: TrainJob, settings: TrainSettings, name: str, rate: float, make: _MakeTrainer, *, pairs: bool
 ) -> TrainResult:
     import torch
-    from transformers import PrinterCallback
 
     _check(job, name)
     check_out(job)
@@ -66,44 +66,60 @@ def _train(
     if done is not None:
         return done
     started = time.monotonic()
-    device = "cpu" if job.start.device == "cpu" or not torch.cuda.is_available() else "cuda"
-    precision = settings.precision if settings.precision != "auto" else ("fp32" if device == "cpu" else "bf16")
-    files, _ = start_files(job.start)
-    encoder = Encoder(files, max_length=settings.max_length, learn_end=settings.learn_end)
-    encoded = encoder.encode(job.rows, pairs=pairs)
-    if not encoded.rows:
-        raise TrainingError(f"round {job.round} has nothing to train on: {len(job.rows)} rows given, none that fits")
     with torch.random.fork_rng():
-        start = open_start(job.start, settings, precision=precision, device=device, seed=job.seed)
-
-        def encode(rows: Sequence[DataRow]) -> dict[str, Any]:
-            return collate([row.sequences[0] for row in encoder.encode(rows).rows], encoder.filler_id, device)
-
-        seen = replace(job, rows=[job.rows[at] for at in encoded.kept])
-        session = TrainSession(seen, start.model, files.tokenizer, encode, metrics=dict(encoded.counts))
-        for one in job.defences:
-            one.start(session)
-        common = _arguments(job, settings, rate, cpu=device == "cpu", bf16=precision == "bf16")
-        trainer = make(session.model, files.tokenizer, encoded.rows, common)
-        trainer.add_callback(_hooks(session))
-        trainer.remove_callback(PrinterCallback)
-        n_epoch = math.ceil(len(encoded.rows) / settings.batch_size) * settings.epochs
-        session.n_steps = min(settings.max_steps or n_epoch, n_epoch)
-        trainer.train()
-        losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-        _check_finite(session, losses)
+        start, encoder, encoded = _open(job, settings, pairs=pairs)
+        session = _session(job, start, encoder, encoded)
+        rows = start_defences(session, encoded.rows)
+        session.n_steps = n_steps(len(rows), settings)
+        losses = _losses(session, rows, _arguments(job, settings, rate, start.model), make)
         for one in job.defences:
             one.finish(session)
     kept = defence_files([(type(one).__name__, one.files()) for one in job.defences])
     n = max(1, len(losses) // 10)
     metrics = {"loss_start": sum(losses[:n]) / n, "loss_end": sum(losses[-n:]) / n, **session.metrics}
-    n_tokens = round(settings.epochs * sum(row.n_tokens for row in encoded.rows) * session.step / n_epoch)
+    whole = n_steps(len(rows), settings.model_copy(update={"max_steps": None}))
+    n_tokens = round(settings.epochs * sum(row.n_tokens for row in rows) * session.step / whole)
     uri = result_uri(start, settings.mode, job.out)
     result = TrainResult(uri, session.step, n_tokens, time.monotonic() - started, metrics)
     write_note(job, found, result)
     write_result(session.model, start, job.out, kept, job.on_point)
     job.on_point("renamed")
     return result
+
+
+def _open(job: TrainJob, settings: TrainSettings, *, pairs: bool) -> tuple[StartModel, Encoder, EncodedRows]:
+    import torch
+
+    files, _ = start_files(job.start)
+    encoder = Encoder(files, max_length=settings.max_length, learn_end=settings.learn_end)
+    encoded = encoder.encode(job.rows, pairs=pairs)
+    if not encoded.rows:
+        raise TrainingError(f"round {job.round} has nothing to train on: {len(job.rows)} rows given, none that fits")
+    device = "cpu" if job.start.device == "cpu" or not torch.cuda.is_available() else "cuda"
+    auto = "fp32" if device == "cpu" else "bf16"
+    precision = auto if settings.precision == "auto" else settings.precision
+    return open_start(job.start, settings, precision=precision, device=device, seed=job.seed), encoder, encoded
+
+
+def _session(job: TrainJob, start: StartModel, encoder: Encoder, encoded: EncodedRows) -> TrainSession:
+    device = next(start.model.parameters()).device
+
+    encode = partial(encoder.batch, device=device)
+    seen = replace(job, rows=[job.rows[at] for at in encoded.kept])
+    return TrainSession(seen, start.model, start.files.tokenizer, encode, metrics=dict(encoded.counts))
+
+
+def _losses(session: TrainSession, rows: list[EncodedRow], common: dict[str, Any], make: _MakeTrainer) -> list[float]:
+    """Train; the loss of each step."""
+    from transformers import PrinterCallback
+
+    trainer = make(session.model, session.tokenizer, rows, common)
+    trainer.add_callback(_hooks(session))
+    trainer.remove_callback(PrinterCallback)
+    trainer.train()
+    losses = [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
+    _check_finite(session, losses)
+    return losses
 
 
 def _check(job: TrainJob, name: str) -> None:
@@ -121,8 +137,10 @@ def _check(job: TrainJob, name: str) -> None:
         )
 
 
-def _arguments(job: TrainJob, settings: TrainSettings, rate: float, *, cpu: bool, bf16: bool) -> dict[str, Any]:
+def _arguments(job: TrainJob, settings: TrainSettings, rate: float, model: Any) -> dict[str, Any]:
     """What SFTConfig and DPOConfig share."""
+    cpu = next(model.parameters()).device.type == "cpu"
+    bf16 = settings.precision == "bf16" or (settings.precision == "auto" and not cpu)
     part = settings.micro_batch or settings.batch_size
     if settings.batch_size % part:
         raise ConfigError(

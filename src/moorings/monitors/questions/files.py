@@ -1,12 +1,10 @@
-"""Questions from a file: each row belongs to one look, so no row is ever asked twice in a run."""
+"""Questions from a file: rows are taken in turn, so none is ever asked twice in a run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-
-from pydantic import Field
 
 from moorings.errors import ConfigError, InputError
 from moorings.monitors.monitor import MonitorConfig
@@ -20,10 +18,6 @@ class FileSettings(MonitorConfig):
 
     file: str | None = None
     """JSON lines (or CSV, Parquet ...) with questions of your own; None asks generated ones."""
-    per_look: int = Field(default=64, ge=1)
-    """Rows of the file set apart for each look: the gate's `look`; its default."""
-    looks: int = Field(default=4, ge=1)
-    """Looks of a round that rows are set apart for: the gate's `budget` divided by its `look`; their defaults."""
 
 
 @dataclass(frozen=True)
@@ -40,25 +34,17 @@ class Rows:
 
     path: str
     rows: tuple[FileRow, ...]
-    per_look: int
-    looks: int
 
-    def take(self, round: int, look: int, n: int) -> list[FileRow]:
-        """The rows of one look.
+    def take(self, start: int, n: int) -> list[FileRow]:
+        """Rows `start` to `start + n`.
 
         Raises:
-            ConfigError: The look has fewer rows of its own, or the file has run out.
+            ConfigError: The file has run out.
         """
-        if n > self.per_look or look >= self.looks:
-            raise ConfigError(
-                f"{self.path}: look {look} of round {round} wants {n} rows, but per_look is {self.per_look} and looks is "
-                f"{self.looks}; set them to the gate's look and to its budget divided by it"
-            )
-        start = ((round - 1) * self.looks + look) * self.per_look
         if start + n > len(self.rows):
             raise ConfigError(
-                f"{self.path} holds {len(self.rows)} different rows and round {round}, look {look} needs "
-                f"{start + n}; add rows, or use fewer rounds or a smaller budget"
+                f"{self.path} holds {len(self.rows)} different rows and {start + n} are needed by now; "
+                "add rows, or use fewer rounds or a smaller budget"
             )
         return list(self.rows[start : start + n])
 
@@ -86,7 +72,7 @@ def read_questions(settings: FileSettings, columns: Mapping[str, tuple[str, ...]
     if not found:
         raise InputError(f"{settings.file} holds no question; write a row a question with {_shown(columns)}")
     ordered = tuple(found[unit] for unit in sorted(found))
-    return Rows(settings.file, ordered, settings.per_look, settings.looks)
+    return Rows(settings.file, ordered)
 
 
 def _text(row: dict[str, Any], allowed: tuple[str, ...], path: str, number: int) -> str:

@@ -2,9 +2,8 @@
 
 A kind of question is a product of lists: template x name x place x ... Its members are numbered, and a fixed
 permutation of the numbers (a Feistel network; members beyond the end are walked on) mixes them. The permuted line is
-cut into one block for every round and look that a charter allows, so blocks of different looks share no member,
-whatever the seeds. Within its block a look draws without replacement with its own randomness, so two runs ask
-different questions.
+cut into `UNITS` blocks, and the u-th unit of a run is a random member of the u-th block. Blocks share no member, so no
+two units of a run are the same question, whatever the seeds; and two runs ask different questions.
 
 Source of the permutation: Black and Rogaway 2002, Ciphers with Arbitrary Finite Domains (cycle walking).
 """
@@ -22,12 +21,10 @@ from moorings.errors import ConfigError
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["LOOKS", "ROUNDS", "Drawn", "Space", "distinct", "permute"]
+__all__ = ["UNITS", "Drawn", "Space", "distinct", "permute"]
 
-ROUNDS = 10_000
-"""Most rounds of a run; the charter allows no more."""
-LOOKS = 256
-"""Most looks of a round that have questions of their own."""
+UNITS = 10_000_000
+"""Units that a run may draw of each kind of question: a thousand in each of the most rounds that a charter allows."""
 _FEISTEL_ROUNDS = 6
 
 
@@ -59,29 +56,29 @@ class Space:
 
     @property
     def block(self) -> int:
-        """Members that each look has to itself."""
-        return self.size // (ROUNDS * LOOKS)
+        """Members that each unit of a run is drawn from."""
+        return self.size // UNITS
 
-    def draw(self, round: int, look: int, n: int, rng: np.random.Generator) -> list[Drawn]:
-        """Different members that no other round or look can draw.
+    def draw(self, numbers: Sequence[int], rng: np.random.Generator) -> list[Drawn]:
+        """The units of a run with these numbers; different numbers never give the same member.
 
         Args:
-            round: From 1.
-            look: From 0.
-            n: Members wanted.
-            rng: Randomness of this look.
+            numbers: From 0.
+            rng: Randomness of this look; chooses within each unit's block.
 
         Raises:
-            ConfigError: More rounds, looks or members than there are blocks, or room in one.
+            ConfigError: A number beyond `UNITS`.
         """
-        if not (1 <= round <= ROUNDS and 0 <= look < LOOKS and 0 <= n <= self.block):
+        if numbers and not (min(numbers) >= 0 and max(numbers) < UNITS):
             raise ConfigError(
-                f"questions '{self.name}': {n} were asked for in round {round}, look {look}; allowed are rounds 1 to "
-                f"{ROUNDS}, {LOOKS} looks a round and {self.block} questions a look; make the gate's look larger or smaller"
+                f"questions '{self.name}' were asked for units up to {max(numbers)}; a run has {UNITS} of them from 0; "
+                "use fewer rounds or a smaller budget"
             )
-        start = ((round - 1) * LOOKS + look) * self.block
-        places = rng.choice(self.block, size=n, replace=False)
-        return [self.member(permute(start + int(place), self.size, self.name)) for place in places]
+        places = rng.integers(0, self.block, size=len(numbers)).tolist()
+        return [
+            self.member(permute(number * self.block + place, self.size, self.name))
+            for number, place in zip(numbers, places, strict=True)
+        ]
 
     def member(self, number: int) -> Drawn:
         """The member with a number, 0 for the first."""

@@ -1,74 +1,82 @@
-"""Small pictures of characters, made by us or drawn by the model, and the words for them."""
+"""Small pictures of characters and the words for them: a picture is told line by line, and can be rendered from that."""
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from moorings.monitors.tasks.fresh import digits
 
-__all__ = ["MARKS", "Box", "box", "box_in", "box_space_size"]
+__all__ = ["LINES", "Picture", "lines_in", "names_in", "picture", "picture_space_size"]
 
-MARKS = "#*@+=%&$xo"
-SHAPES = {
-    "full box": lambda row, column, height, width: True,
-    "frame": lambda row, column, height, width: row in (0, height - 1) or column in (0, width - 1),
-    "letter L": lambda row, column, height, width: column == 0 or row == height - 1,
-    "letter T": lambda row, column, height, width: row == 0 or column == width // 2,
-    "letter H": lambda row, column, height, width: column in (0, width - 1) or row == height // 2,
-    "letter U": lambda row, column, height, width: column in (0, width - 1) or row == height - 1,
-}
-"""Which cells of a picture are filled."""
-_SIZES = range(3, 8)
+LINES = {"full": "#####", "empty": ".....", "left": "##...", "right": "...##", "ends": "#...#", "middle": ".###."}
+"""Names of lines and how they are drawn with the first pair of marks. `full, middle, middle` is a letter T."""
+_HEIGHT = 3
+_INK = "#@*%&$=+"
+_GROUND = ".-_"
+_N_EXAMPLES = 3
+_NAMED = re.compile(rf"\b({'|'.join(LINES)})\b", re.IGNORECASE)
 
 
-class Box(NamedTuple):
-    """A shape of a size in a character, and others that it is told apart from."""
+class Picture(NamedTuple):
+    """Three lines in two characters."""
 
-    shape: str
-    mark: str
-    width: int
-    height: int
-    others: tuple[str, str, str]
+    names: tuple[str, ...]
+    ink: str
+    ground: str
 
-    def drawn(self, shape: str | None = None) -> str:
-        """The picture, lines joined by newlines."""
-        fills = SHAPES[shape or self.shape]
-        rows = (
-            "".join(self.mark if fills(row, column, self.height, self.width) else "." for column in range(self.width))
-            for row in range(self.height)
-        )
-        return "\n".join(rows)
+    @property
+    def words(self) -> str:
+        """Such as `full, middle, middle`."""
+        return ", ".join(self.names)
 
-
-def box_space_size() -> int:
-    """Pictures that there are, with what they are told apart from."""
-    n = len(SHAPES)
-    return len(MARKS) * len(_SIZES) ** 2 * n * (n - 1) * (n - 2) * (n - 3)
+    @property
+    def rendered(self) -> tuple[str, ...]:
+        """The lines as drawn."""
+        table = str.maketrans({"#": self.ink, ".": self.ground})
+        return tuple(LINES[name].translate(table) for name in self.names)
 
 
-def box(number: int) -> Box:
-    """The picture with a number, from 0 to `box_space_size() - 1`."""
-    n = len(SHAPES)
-    mark, width, height, *places = digits(
-        number, [len(MARKS), len(_SIZES), len(_SIZES), *(n - at for at in range(4))]
-    )
-    left = list(SHAPES)
-    shape, *others = (left.pop(place) for place in places)
-    first, second, third = others
-    return Box(shape, MARKS[mark], _SIZES[width], _SIZES[height], (first, second, third))
+def picture_space_size() -> int:
+    """Pictures that there are, each with its examples."""
+    return len(_INK) * len(_GROUND) * len(LINES) ** (_HEIGHT * (1 + _N_EXAMPLES))
 
 
-def box_in(answer: str, mark: str) -> tuple[int, int] | None:
-    """Width and height of the first full box of a character in an answer; None where there is none.
+def picture(number: int) -> tuple[Picture, tuple[Picture, ...]]:
+    """The picture with a number, from 0 to `picture_space_size() - 1`, and those that serve as examples.
 
-    >>> box_in("Here:\\n###\\n###\\nDone", "#")
-    (3, 2)
+    The examples show every kind of line at least once where the picture needs it.
     """
-    rows: list[int] = []
-    for line in answer.splitlines():
-        text = line.replace(" ", "")
-        if text and set(text) == {mark}:
-            rows.append(len(text))
-        elif rows:
-            break
-    return (rows[0], len(rows)) if rows and len(set(rows)) == 1 else None
+    ink, ground, *names = digits(number, [len(_INK), len(_GROUND), *[len(LINES)] * (_HEIGHT * (1 + _N_EXAMPLES))])
+    known = list(LINES)
+    made = [
+        Picture(tuple(known[name] for name in names[at : at + _HEIGHT]), _INK[ink], _GROUND[ground])
+        for at in range(0, len(names), _HEIGHT)
+    ]
+    wanted, *examples = made
+    shown = {name for example in examples for name in example.names}
+    # A line that no example shows could only be guessed.
+    missing = [name for name in dict.fromkeys(wanted.names) if name not in shown]
+    if missing:
+        last = (*missing, *examples[-1].names)[:_HEIGHT]
+        examples = [*examples, examples[-1]._replace(names=last)]
+    return wanted, tuple(examples)
+
+
+def lines_in(answer: str, ink: str, ground: str) -> tuple[str, ...]:
+    """The first lines of an answer that are drawn in two characters.
+
+    >>> lines_in("Here:\\n#.#\\n###\\nDone", "#", ".")
+    ('#.#', '###')
+    """
+    drawn = (line.replace(" ", "") for line in answer.splitlines())
+    return tuple(line for line in drawn if line and set(line) <= {ink, ground})[:_HEIGHT]
+
+
+def names_in(answer: str) -> tuple[str, ...]:
+    """The first names of lines in an answer.
+
+    >>> names_in("Full, left and ends.")
+    ('full', 'left', 'ends')
+    """
+    return tuple(name.lower() for name in _NAMED.findall(answer))[:_HEIGHT]

@@ -1,4 +1,4 @@
-"""Tiny Python programs: described in words for the model to write, or given for it to say what they do."""
+"""Tiny Python functions and their descriptions in words; both can be turned into something that runs."""
 
 from __future__ import annotations
 
@@ -7,26 +7,14 @@ from typing import NamedTuple
 
 from moorings.monitors.tasks.fresh import digits
 
-__all__ = ["Program", "code_of", "program", "program_space_size", "stated_value"]
+__all__ = ["Program", "code_of", "described", "program", "program_space_size"]
 
-_RANGE = 60
+_NUMBERS = 18
+"""Numbers in programs are 2 to 19."""
+_POINTS = 60
+"""Programs are run at three of the numbers 1 to 60."""
 _FENCE = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL | re.IGNORECASE)
-_NUMBER = re.compile(r"-?\d{1,9}")
-
-
-class Program(NamedTuple):
-    """One function of x in words and in Python."""
-
-    words: str
-    """Such as `x times 3 plus 4`."""
-    expression: str
-    points: tuple[int, int, int]
-    """Values of x at which it is run."""
-
-    @property
-    def calls(self) -> tuple[str, ...]:
-        """The function `f` at the points."""
-        return tuple(f"f({point})" for point in self.points)
+_START = re.compile(r"^[ \t]*(?:def|from|import) ", re.MULTILINE)
 
 
 class _Form(NamedTuple):
@@ -39,28 +27,54 @@ _FORMS = (
     _Form("x minus {a}", "x - {a}"),
     _Form("x times {a}", "x * {a}"),
     _Form("x times {a} plus {b}", "x * {a} + {b}"),
-    _Form("x times {a} minus {b}", "x * {a} - {b}"),
     _Form("{a} minus x", "{a} - x"),
     _Form("the larger of x and {a}", "max(x, {a})"),
     _Form("the smaller of x and {a}", "min(x, {a})"),
     _Form("the remainder of x divided by {a}", "x % {a}"),
-    _Form("the square of x plus {a}", "x ** 2 + {a}"),
 )
+_EXAMPLES = (3, 5, 7)
+"""Forms of the worked examples."""
+
+
+class Program(NamedTuple):
+    """One function of x in words and in Python."""
+
+    words: str
+    """Such as `x times 3 plus 4`."""
+    expression: str
+    points: tuple[int, int, int] = (1, 2, 3)
+    """Values of x at which it is run."""
+
+    @property
+    def source(self) -> str:
+        """The function in Python, named `f`."""
+        return f"def f(x):\n    return {self.expression}"
+
+    @property
+    def calls(self) -> tuple[str, ...]:
+        """The function at the points."""
+        return tuple(f"f({point})" for point in self.points)
 
 
 def program_space_size() -> int:
-    """Programs that there are, with the points where they are run."""
-    return len(_FORMS) * _RANGE**6
+    """Programs that there are, with the numbers of their examples and the points where they are run."""
+    return len(_FORMS) * _NUMBERS**4 * _POINTS * (_POINTS - 1) * (_POINTS - 2)
 
 
-def program(number: int) -> Program:
-    """The program with a number, from 0 to `program_space_size() - 1`."""
-    which, a, b, *points = digits(number, [len(_FORMS), _RANGE, _RANGE, *(_RANGE - at for at in range(3))])
-    left = list(range(1, _RANGE + 1))
-    first, second, third = (left.pop(point) for point in points)
-    form = _FORMS[which]
-    values = {"a": a + 2, "b": b + 2}
-    return Program(form.words.format(**values), form.expression.format(**values), (first, second, third))
+def program(number: int) -> tuple[Program, tuple[Program, ...]]:
+    """The program with a number, from 0 to `program_space_size() - 1`, and those that serve as examples."""
+    which, a, b, *shown, first, second, third = digits(
+        number, [len(_FORMS), *[_NUMBERS] * 4, _POINTS, _POINTS - 1, _POINTS - 2]
+    )
+    left = list(range(1, _POINTS + 1))
+    points = (left.pop(first), left.pop(second), left.pop(third))
+    values = (a + 2, b + 2)
+    numbers = (*shown, (shown[0] + shown[1]) % _NUMBERS)
+    examples = tuple(
+        _made(form, number + 2, numbers[at - 1] + 2)
+        for at, (form, number) in enumerate(zip(_EXAMPLES, numbers, strict=True))
+    )
+    return _made(which, *values)._replace(points=points), examples
 
 
 def code_of(answer: str) -> str:
@@ -72,18 +86,33 @@ def code_of(answer: str) -> str:
     fenced = _FENCE.search(answer)
     if fenced:
         return fenced[1]
-    start = re.search(r"^[ \t]*(?:def|from|import) ", answer, re.MULTILINE)
+    start = _START.search(answer)
     return answer[start.start() :].rstrip("`") if start else answer
 
 
-def stated_value(answer: str) -> str | None:
-    """The last whole number of an answer's first line that has one, as written.
+def described(answer: str) -> Program | None:
+    """The program that a description in words speaks of; None where it is none of the known kinds.
 
-    >>> stated_value("It prints 3 + 4 = 7.")
-    '7'
+    >>> described("It returns x times 3 plus 14.").expression
+    'x * 3 + 14'
     """
-    for line in answer.splitlines():
-        found = _NUMBER.findall(line)
-        if found:
-            return str(int(found[-1]))
-    return None
+    text = " ".join(answer.lower().split())
+    found = [
+        (match.start(), -match.end(), at, match)
+        for at, form in enumerate(_FORMS)
+        if (match := re.search(_pattern(form.words), text))
+    ]
+    if not found:
+        return None
+    _, _, at, match = min(found, key=lambda item: item[:3])
+    groups = match.groupdict()
+    return _made(at, int(groups["a"]), int(groups.get("b", 0)))
+
+
+def _made(form: int, a: int, b: int) -> Program:
+    words, expression = _FORMS[form]
+    return Program(words.format(a=a, b=b), expression.format(a=a, b=b))
+
+
+def _pattern(words: str) -> str:
+    return rf"\b{words}\b".replace("{a}", r"(?P<a>\d{1,6})").replace("{b}", r"(?P<b>\d{1,6})")

@@ -22,6 +22,7 @@ from moorings.report.run.story import (
 from moorings.report.run.write import write_run_report
 from moorings.report.write import write_report
 from moorings.store import Run
+from moorings.supervise.compared import relocated
 from moorings.supervise.lineage import Event, Lineage
 from moorings.supervise.models import in_run
 from moorings.supervise.state import RunState, read_state
@@ -173,8 +174,8 @@ def _comparisons(run: Run, root: Path, event: Event) -> tuple[ChangeStory, ...] 
         comparison = comparison_from_json(run.get_artifact(kept["comparison"]), "a kept comparison")
         folder = root / "reports" / f"{event.data['round']}.{event.data['attempt']}-{before}"
         if not (folder / "report.html").exists():
-            arms = [arm.model_copy(update={"run": in_run(arm.run or "", root)}) for arm in comparison.arms]
-            write_report(comparison.model_copy(update={"arms": tuple(arms)}), folder)
+            arms = tuple(relocated(arm, lambda text: in_run(text, root)) for arm in comparison.arms)
+            write_report(comparison.model_copy(update={"arms": arms}), folder)
         if before == "anchor":
             changed = comparison.pairs[0].findings
             found = tuple(change_story(finding) for finding in changed if finding.part_of is None)
