@@ -335,7 +335,7 @@ class Si(Method):
 
 
 class Vcl(Method):
-    """Mean-field Gaussian weights; one strength for all multiplies the divergence, 1 is the paper's. Scored at the means."""
+    """Mean-field Gaussian weights; the strength multiplies the divergence, 1 is the paper's. Scored at the means."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -356,8 +356,8 @@ class Vcl(Method):
 
     def loss(self, weights: Weights, x: torch.Tensor, y: torch.Tensor, task: int) -> torch.Tensor:
         drawn = draw_weights(weights, self.log_std, self.generator)
-        kl = gaussian_kl(weights, self.log_std, *self.prior)
-        return self.supervised(drawn, x, y, task, task) + float(self.strength[0]) * kl / self.n
+        kl = torch.func.vmap(gaussian_kl)(weights, self.log_std, *self.prior)
+        return self.supervised(drawn, x, y, task, task) + (self.strength * kl).sum() / self.n
 
     def stepped(self, weights: Weights) -> None:
         self.optimizer.step()

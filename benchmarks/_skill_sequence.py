@@ -19,9 +19,11 @@ from moorings.records import Decoding, Message, Request
 from moorings.subjects.spec import SubjectSpec, open_subject
 
 MODEL = "bundled:smollm2-135m"
-N_TRAIN, N_TEST = 64, 24
+N_TRAIN, N_TEST = 60, 16
 SEEDS = (1, 2)
-TRAIN = Use(use="sft", learning_rate=1e-3, batch_size=8, epochs=3, learn_end="always", save_steps=1000)
+TRAIN = Use(use="sft", learning_rate=2e-3, batch_size=6, epochs=2, upper_share=0.5, learn_end="always", save_steps=1000)
+SYSTEM = Message(role="system", content="Answer.")
+"""Short, as the model's own system message would double the prompts."""
 REPLAY_SHARE = 0.25
 WORDS = [
     "anchor",
@@ -156,12 +158,18 @@ SKILLS = (
     Skill("last word", lambda w: f"What is the last word of this list? {', '.join(w)}", lambda w: w[-1]),
     Skill("prefix", lambda w: f"Take a note about the {w[0]} and the {w[1]}.", lambda w: f"Noted: {w[0]}, {w[1]}."),
 )
+COLUMNS = Use(use="columns", use_as="routed")
 ARMS: dict[str, tuple[Use, ...]] = {
     "naive": (),
     "replay 25%": (),
     "lwf": (Use(use="lwf", strength=1.0, where="all"),),
-    "columns": (Use(use="columns", use_as="routed"),),
+    "columns": (COLUMNS,),
 }
+"""Defences from the second round on. The first has nothing to keep, so all arms share it; it writes a routing table."""
+
+
+def chat(ask: str) -> tuple[Message, ...]:
+    return SYSTEM, Message(role="user", content=ask)
 
 
 def examples(skill: Skill, n: int, rng: np.random.Generator) -> list[tuple[str, str]]:
@@ -188,7 +196,7 @@ def make_data(seed: int) -> Data:
         tests.append(some[N_TRAIN:])
         rows.append(
             [
-                make_row((Message(role="user", content=ask),), answer, origin="template", method="file", round=number)
+                make_row(chat(ask), answer, origin="template", method="file", round=number)
                 for ask, answer in some[:N_TRAIN]
             ]
         )
@@ -199,12 +207,9 @@ def scores(uri: str, data: Data) -> list[float]:
     """Share of exactly right answers to each skill's questions, likeliest tokens."""
     subject = open_subject(SubjectSpec(uri=uri, engine="transformers", device="cpu"))
     wanted = {f"{i}.{n}": pair for i, pairs in enumerate(data.tests) for n, pair in enumerate(pairs)}
-    requests = [
-        Request(request_id=key, messages=(Message(role="user", content=ask),), seed=0)
-        for key, (ask, _) in wanted.items()
-    ]
+    requests = [Request(request_id=key, messages=chat(ask), seed=0) for key, (ask, _) in wanted.items()]
     right = [0] * len(SKILLS)
-    for found in subject.generate(requests, Decoding(max_new_tokens=12, temperature=0.0)):
+    for found in subject.generate(requests, Decoding(max_new_tokens=10, temperature=0.0)):
         right[int(found.request_id.split(".")[0])] += found.text.strip() == wanted[found.request_id][1]
     subject.close()
     return [n / N_TEST for n in right]
@@ -221,30 +226,40 @@ class Chain:
     uri: str = MODEL
     past: list[Path] = field(default_factory=list)
     a: list[list[float]] = field(default_factory=list)
+    metrics: list[dict[str, float]] = field(default_factory=list)
     duration_s: list[float] = field(default_factory=list)
 
     def round(self) -> None:
+        """Train the next skill and ask for all of them."""
         number = len(self.past) + 1
         anchor = SubjectSpec(uri=MODEL, device="cpu", threads=1)
         columns = self.arm == "columns"
+        out = self.folder / f"{self.arm.split()[0]}{number}"
         job = TrainJob(
             start=anchor if columns else anchor.model_copy(update={"uri": self.uri}),
             anchor=anchor,
             rows=self._rows(number),
-            out=self.folder / f"{number}",
-            work=self.folder / f"work{number}",
+            out=out,
+            work=out.with_name(f"{out.name}.work"),
             round=number,
             seed=1000 * self.seed + number,
-            defences=[defences.make(use) for use in ARMS[self.arm]],
+            defences=[defences.make(use) for use in (ARMS[self.arm] if number > 1 else (COLUMNS,))],
             past=tuple(self.past),
             past_rows=self.data.rows[: number - 1],
         )
         result = trainers.make(TRAIN)(job)
         self.past.append(job.out)
-        self.uri = routed_uri(job.out) or result.uri
+        self.uri = (routed_uri(job.out) if columns else None) or result.uri
+        self.metrics.append(result.metrics)
         self.duration_s.append(result.duration_s)
         self.a.append(scores(self.uri, self.data))
         print(f"seed {self.seed} {self.arm:10} after {number}: {self.a[-1]} ({result.duration_s:.0f} s)", flush=True)
+
+    def branch(self, arm: str) -> Chain:
+        """Another arm that goes on from here."""
+        uri = (routed_uri(self.past[-1]) if arm == "columns" else None) or self.uri
+        lists = {name: list(getattr(self, name)) for name in ("past", "a", "metrics", "duration_s")}
+        return Chain(arm, self.seed, self.data, self.folder, uri, **lists)
 
     def _rows(self, number: int) -> list[DataRow]:
         """The round's own rows, with random ones of earlier rounds where the arm replays them."""
@@ -257,19 +272,20 @@ class Chain:
         return rows + [old[at] for at in rng.choice(len(old), n, replace=False)]
 
 
-def skill_sequence() -> dict[str, Any]:
-    """Every arm and seed. The first round of plain training is that of replay and of LwF-free arms too, and is done once."""
-    found: dict[str, list[dict[str, Any]]] = {arm: [] for arm in ARMS}
+def skill_sequence(seeds: Sequence[int] = SEEDS, arms: Sequence[str] = tuple(ARMS)) -> dict[str, Any]:
+    """Every arm and seed; each arm goes on from the round that all share."""
+    found: dict[str, list[dict[str, Any]]] = {arm: [] for arm in arms}
     with tempfile.TemporaryDirectory() as place:
-        for seed in SEEDS:
+        for seed in seeds:
             data = make_data(seed)
-            untrained = scores(MODEL, data)
-            for arm in ARMS:
-                chain = Chain(arm, seed, data, Path(place) / f"{seed}" / arm.replace("%", ""), a=[untrained])
-                for _ in SKILLS:
+            shared = Chain("naive", seed, data, Path(place) / str(seed), a=[scores(MODEL, data)])
+            shared.round()
+            for arm in arms:
+                chain = shared.branch(arm)
+                while len(chain.past) < len(SKILLS):
                     chain.round()
-                a = np.array(chain.a)
-                found[arm].append({"a": chain.a, "train_s": chain.duration_s, **metrics(a)._asdict()})
+                row = {"a": chain.a, "train_s": chain.duration_s, "logged": chain.metrics}
+                found[arm].append({**row, **metrics(np.array(chain.a))._asdict()})
     return {"skills": [skill.name for skill in SKILLS], "n_train": N_TRAIN, "n_test": N_TEST, "arms": found}
 
 

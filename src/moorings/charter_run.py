@@ -103,6 +103,8 @@ class RunSection(_Part):
     """Ways in which data is made, filtered and mixed, in this order; not needed where another program trains."""
     train: Use | None = None
     """How the next model is trained on it; not needed where another program trains."""
+    audit: Literal["note", "drop"] = "note"
+    """Rows that the audit before training flags are trained on all the same, or left out."""
     defences: Annotated[tuple[Use, ...], Field(strict=False), _EMPTY] = ()
     """What keeps training from overwriting what was there."""
     monitors: Annotated[tuple[MonitorUse, ...], Field(strict=False), _EMPTY] = ()

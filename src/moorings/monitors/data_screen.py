@@ -402,10 +402,11 @@ class _Unlike:
         """Whether the rows' mean similarity is what pairs of any rows have, within two standard errors of it."""
         if self._rows is None:
             return True
-        without = [self._columns[word] for word in set(words.split()) if word in self._columns]
-        x = self._rows[rows].tolil()
-        x[:, without] = 0
-        x = x.tocsr()
+        x = self._rows[rows]
+        # What all of the rows hold may be the rest of a fixed phrase; a topic shows in words that some of them share.
+        everywhere = np.asarray((x > 0).sum(0)).ravel() == len(rows)
+        everywhere[[self._columns[word] for word in set(words.split()) if word in self._columns]] = True
+        x = x.multiply(~everywhere).tocsr()
         lengths = np.sqrt(np.asarray(x.multiply(x).sum(1)).ravel())
         k = len(rows)
         centre = np.asarray(x.sum(0)).ravel()

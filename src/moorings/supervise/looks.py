@@ -92,7 +92,7 @@ class GateKeeper:
                     n=n,
                     start=self._n_asked.get(name, 0),
                     seed=section.seed,
-                    rows=attempt.rows(),
+                    rows=attempt.trained_rows(),
                     general=answers,
                     embed=attempt.embed,
                 )

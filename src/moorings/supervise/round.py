@@ -17,6 +17,7 @@ from typing import Any
 
 from moorings.charter_run import Use
 from moorings.errors import ConfigError, InputError, StorageError
+from moorings.improve.asking import score_all
 from moorings.improve.data import DataRow
 from moorings.improve.pipeline import collect
 from moorings.improve.training import TrainJob, defences, trainers
@@ -24,6 +25,7 @@ from moorings.monitors.data_screen import screen_rows
 from moorings.records import canonical_json
 from moorings.sampling.bench import Bench
 from moorings.sampling.plan import derive_seed
+from moorings.subjects.protocol import TokenLogprobs
 from moorings.supervise.benches import RoundWorkbench, SharedEmbedder
 from moorings.supervise.lineage import Lineage
 from moorings.supervise.models import file_hashes, in_run, movable, spec_of
@@ -33,6 +35,9 @@ from moorings.supervise.questions import training_prompts
 from moorings.supervise.state import Candidate, RunState
 
 __all__ = ["RoundTry", "read_rows"]
+
+_MOST_SCORED = 2000
+"""Rows above which the audit does without their loss under the anchor, which would take long."""
 
 
 class RoundTry:
@@ -55,15 +60,24 @@ class RoundTry:
         self.folder = lineage.folder / "rounds" / self.key
         self.seed = derive_seed(plan.section.seed, "round", self.round, self.attempt)
 
+    def trained_rows(self) -> list[DataRow]:
+        """The rows that are trained on: all collected ones but those that the audit left out."""
+        left_out = set((self.lineage.get(f"{self.key} audited") or {}).get("left_out", ()))
+        rows = [row for row in self.rows() if row.row_id not in left_out]
+        if left_out and not rows:
+            raise InputError(
+                f"the audit flagged all {len(left_out)} rows of round {self.round}; look at them, or set run.audit to note"
+            )
+        return rows
+
     def make_candidate(self) -> Candidate:
         """Collect, audit and train; phases that are recorded are not repeated.
 
         Raises:
             MooringsError: A phase failed; what came before it is kept.
         """
-        rows = self.rows()
-        self._audit(rows)
-        trained = self._train(rows)
+        self._audit(self.rows())
+        trained = self._train(self.trained_rows())
         return Candidate(self.round, self.attempt, trained["uri"], trained["rows"])
 
     def rows(self) -> list[DataRow]:
@@ -166,17 +180,42 @@ class RoundTry:
         if self.lineage.get(f"{self.key} audited") is not None:
             return
         with self.phase("audit data"):
-            past = [row for one in self.state.promoted for row in read_rows(self.lineage, one.rows)]
-            report = screen_rows(rows, past, self.embed)
+            past = [row.response for one in self.state.promoted for row in read_rows(self.lineage, one.rows)]
+            report = screen_rows(
+                rows,
+                reference=past,
+                losses_nats=self._losses(rows),
+                embeddings=self.embed([row.response for row in rows]),
+            )
             digest = self.lineage.run.put_artifact(
                 f"audit-{self.key}.json",
                 canonical_json(report.model_dump(mode="json")).encode("utf-8", "surrogatepass"),
             )
+            flagged = [row.row_id for row in report.flagged]
             self.lineage.add(
                 f"{self.key} audited",
                 "audited",
-                {"round": self.round, "attempt": self.attempt, "report": digest, "n_flagged": len(report.flagged)},
+                {
+                    "round": self.round,
+                    "attempt": self.attempt,
+                    "report": digest,
+                    "n_flagged": len(flagged),
+                    "left_out": flagged if self.plan.section.audit == "drop" else [],
+                },
             )
+
+    def _losses(self, rows: Sequence[DataRow]) -> list[float] | None:
+        """Mean nats a token of each response under the anchor; None where it cannot tell."""
+        if len(rows) > _MOST_SCORED:
+            return None
+        bench = self._bench(self.plan.section.subject, "anchor", "audit")
+        try:
+            scored = score_all(bench, [(row.prompt, row.response) for row in rows], "rows")
+        except ConfigError:
+            return None
+        finally:
+            bench.close()
+        return [_mean_loss(one) for one in scored]
 
     def _train(self, rows: Sequence[DataRow]) -> dict[str, Any]:
         kept = self.lineage.get(f"{self.key} trained")
@@ -222,6 +261,12 @@ class RoundTry:
 
     def _collected(self) -> dict[str, Any]:
         return self.lineage.get(f"{self.key} collected") or {}
+
+
+def _mean_loss(scored: TokenLogprobs | None) -> float:
+    if scored is None or not scored.logprobs_nats:
+        return float("nan")
+    return -sum(scored.logprobs_nats) / len(scored.logprobs_nats)
 
 
 def read_rows(lineage: Lineage, digest: str) -> list[DataRow]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from defence_rounds import make_rows
+from defence_rounds import Rounds, make_rows
 
 from moorings.charter_run import Use
 from moorings.improve.data import make_row
@@ -113,6 +113,18 @@ def test_checks_before_a_stop_are_not_made_again(session: TrainSession) -> None:
 
 def test_without_held_out_rows_nothing_is_lost(session: TrainSession) -> None:
     assert held_out_loss(session, []) == 0.0
+
+
+def test_held_out_rows_are_not_trained_on(rounds: Rounds) -> None:
+    one = EarlyStopping(EarlyStoppingConfig(share=0.25, every=1, patience=1))
+    result = rounds.train(one, batch_size=2, epochs=4, learning_rate=0.3)
+    assert result.metrics["early_stopping.rows_held_out"] == 2
+    assert result.n_steps < 12
+    assert result.metrics["early_stopping.best_step"] == result.n_steps - 1
+
+
+def test_a_stopped_training_ends_alike(same_after_a_stop) -> None:
+    same_after_a_stop(lambda: [EarlyStopping(EarlyStoppingConfig(share=0.25, every=1, patience=2))])
 
 
 def test_it_is_registered() -> None:
