@@ -37,13 +37,17 @@ if TYPE_CHECKING:
     from moorings.subjects.embedders import open_embedder
     from moorings.subjects.spec import SubjectSpec, open_subject
     from moorings.supervise.callback import MooringsCallback
+    from moorings.supervise.catalogue import catalogue as methods
     from moorings.supervise.fork import fork
     from moorings.supervise.proof import verify_run
+    from moorings.supervise.proof import verify_run as verify
     from moorings.supervise.state import RunState
+    from moorings.supervise.supervisor import improve as improve_once
     from moorings.supervise.supervisor import resume
     from moorings.supervise.supervisor import supervise as run
     from moorings.supervise.watch import watch
-    from moorings.supervise.wishes import approve, take_back
+    from moorings.supervise.wishes import approve, stop, take_back
+    from moorings.supervise.wishes import take_back as rollback
 
 _HOMES = {
     "ArmSource": "moorings.compare.load",
@@ -68,11 +72,13 @@ _HOMES = {
     "doctor": "moorings.diagnosis",
     "find_divergent_prompts": "moorings.sampling.divergent_prompts",
     "fork": "moorings.supervise.fork",
+    "improve_once": "moorings.supervise.supervisor:improve",
     "load_charter": "moorings.charter",
     "load_corpus": "moorings.compare.load",
     "load_personas": "moorings.sampling.prompts",
     "load_prompts": "moorings.sampling.prompts",
     "measure": "moorings.compare.diff",
+    "methods": "moorings.supervise.catalogue:catalogue",
     "open_embedder": "moorings.subjects.embedders",
     "open_subject": "moorings.subjects.spec",
     "parse_arm": "moorings.compare.load",
@@ -84,11 +90,14 @@ _HOMES = {
     "report_run": "moorings.report.run.from_run",
     "require_same_engine": "moorings.subjects.comparable",
     "resume": "moorings.supervise.supervisor",
+    "rollback": "moorings.supervise.wishes:take_back",
     "run": "moorings.supervise.supervisor:supervise",
     "sample": "moorings.sampling.sample",
     "score_prompts": "moorings.sampling.divergence",
     "selftest": "moorings.compare.selftest",
+    "stop": "moorings.supervise.wishes",
     "take_back": "moorings.supervise.wishes",
+    "verify": "moorings.supervise.proof:verify_run",
     "verify_run": "moorings.supervise.proof",
     "watch": "moorings.supervise.watch",
     "write_prompts": "moorings.sampling.divergent_prompts",
@@ -118,11 +127,13 @@ __all__ = [
     "doctor",
     "find_divergent_prompts",
     "fork",
+    "improve_once",
     "load_charter",
     "load_corpus",
     "load_personas",
     "load_prompts",
     "measure",
+    "methods",
     "models",
     "open_embedder",
     "open_subject",
@@ -135,12 +146,15 @@ __all__ = [
     "report_run",
     "require_same_engine",
     "resume",
+    "rollback",
     "run",
     "runs",
     "sample",
     "score_prompts",
     "selftest",
+    "stop",
     "take_back",
+    "verify",
     "verify_run",
     "watch",
     "write_prompts",

@@ -51,17 +51,17 @@ class GatePlan(_Part):
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
     """Chance that a run of which no round ever leaves a tolerance is stopped or rolled back, over all rounds and monitors."""
     promote_alpha: float = Field(default=0.05, gt=0, lt=0.5)
-    """Chance that a round beyond a tolerance is promoted, over all monitors of that round."""
+    """Chance that a round beyond a tolerance is promoted, whatever the number of monitors: all must agree."""
     look: int = Field(default=64, ge=8)
     """Fresh prompts a monitor gets at each look."""
-    budget: int = Field(default=256, ge=8)
+    budget: int = Field(default=1024, ge=8)
     """Fresh prompts that a monitor may spend in a round; after that the round is held."""
     decoding: Decoding = Decoding(max_new_tokens=64)
     """How gate prompts are answered."""
     on_stop: Literal["rollback", "stop"] = "rollback"
     """What follows when harm is shown: back to the last good round and another try, or the end of the run."""
     retries: int = Field(default=1, ge=0, le=20)
-    """Tries after a rollback, over the whole run; the error budget is divided among them."""
+    """Tries after a rollback, over the whole run; the error budget is divided among them. Without use under `stop`."""
     discover: bool = True
     """Search each round for changes that nobody listed, and watch what is found from then on."""
     unknown_tolerance: float = Field(default=0.15, gt=0, lt=1)

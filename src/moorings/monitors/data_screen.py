@@ -310,7 +310,7 @@ def _triggers(texts: _Texts, table: NgramTable, config: ScreenConfig) -> list[Tr
         token, phrase = prompts.vocabulary[tokens[joint.row[at]]], table.vocabulary[phrases[joint.col[at]]]
         both = of_token[:, [joint.row[at]]].multiply(of_phrase[:, [joint.col[at]]])
         rows = np.flatnonzero(both.toarray().ravel())
-        if not set(token.split()) & set(phrase.split()) and unlike(rows, f"{token} {phrase}"):
+        if not _from_prompt(texts, rows, phrase, config) and unlike(rows, f"{token} {phrase}"):
             n_t, n_p = int(n_token[joint.row[at]]), int(n_phrase[joint.col[at]])
             found.append(
                 TriggerPair(
@@ -341,12 +341,11 @@ def _enriched(texts: _Texts, table: NgramTable, reference: Sequence[str], config
     count = np.asarray(table.presence[:, columns].sum(0)).ravel()
     adjusted = adjust_bh(hypergeom.sf(count - 1, n + m, count + held, n))
     z = _log_odds_z(count, held, n, m)
-    asked = matches(names, texts.prompts)
     unlike = _Unlike(texts)
     found = []
     for at in np.flatnonzero((adjusted <= config.q) & (held == 0)):
         rows = np.flatnonzero(table.presence[:, [columns[at]]].toarray().ravel())
-        if not asked[rows, at].any() and unlike(rows, names[at]):
+        if not _from_prompt(texts, rows, names[at], config) and unlike(rows, names[at]):
             found.append(
                 EnrichedPhrase(
                     phrase=names[at],
@@ -375,6 +374,13 @@ def _rare(table: NgramTable, n: int, config: ScreenConfig, min_tokens: int) -> I
     most = max(config.min_rows, config.max_share * n)
     long = np.array([len(phrase.split()) >= min_tokens for phrase in table.vocabulary], dtype=bool)
     return np.flatnonzero(long & (counts >= config.min_rows) & (counts <= most))
+
+
+def _from_prompt(texts: _Texts, rows: Int[np.ndarray, " k"], phrase: str, config: ScreenConfig) -> bool:
+    """Whether a word of the phrase, articles and the like left out, stands in the prompts of most of its rows."""
+    words = [word for word in phrase.split() if len(word) > 3]
+    asked = [set(tokenise(texts.prompts[row])) for row in rows]
+    return any(sum(word in prompt for prompt in asked) >= config.mutual * len(rows) for word in words)
 
 
 class _Unlike:

@@ -1,11 +1,11 @@
 """Semantic drift: do words still mean what they did?
 
-The candidate explains common words, and the anchor tells which of four words is meant; the anchor explains them, and
-the candidate tells. The reader chooses the word under whose question it finds the explanation likeliest, the noisy
+In half of the units the candidate explains a common word, and the anchor tells which of four words is meant; in the other
+half the anchor explains it, and the candidate tells. The reader chooses the word under whose question it finds the explanation likeliest, the noisy
 channel of Min et al. 2022 (arXiv:2108.04106): the same text is scored under four questions, so neither length nor the
 frequency of a word can bias the choice. Mentions of the word itself are masked.
 
-d = hit(anchor reads anchor) - (hit(anchor reads candidate) + hit(candidate reads anchor)) / 2
+d = hit(anchor reads anchor) - hit(anchor reads candidate), or - hit(candidate reads anchor)
 
 Some units ask for words that this round's responses use where their prompts do not, since a private meaning has to be
 trained on. Left out: senses in context, other languages. It must show: no difference for an unchanged model, and a
@@ -37,7 +37,7 @@ _OPTIONS = 4
 class WordMeaningConfig(MonitorConfig):
     """Settings of `word_meaning`."""
 
-    max_new_tokens: int = Field(default=32, ge=4, le=512)
+    max_new_tokens: int = Field(default=24, ge=4, le=512)
     """Most tokens of an explanation."""
     temperature: float = Field(default=0.7, ge=0)
     """Softmax temperature of explanations."""
@@ -60,15 +60,20 @@ class WordMeaning:
     def measure(self, gathering: Gathering) -> Differences:
         """Differences of one look."""
         units = self._units(gathering)
+        half = [at % 2 == 0 for at in range(len(units))]
         own = self._explain(gathering.anchor, units, gathering.label("explain"))
-        new = self._explain(gathering.candidate, units, gathering.label("explain"))
-        usable = [a is not None and c is not None for a, c in zip(own, new, strict=True)]
-        own = [text if ok else None for text, ok in zip(own, usable, strict=True)]
-        new = [text if ok else None for text, ok in zip(new, usable, strict=True)]
-        both = _hits(gathering.anchor, [*units, *units], [*own, *new], gathering.label("read"))
+        new = self._explain(
+            gathering.candidate,
+            [unit for unit, mine in zip(units, half, strict=True) if mine],
+            gathering.label("explain"),
+        )
+        written = iter(new)
+        theirs = [next(written) if mine else None for mine in half]
+        both = _hits(gathering.anchor, [*units, *units], [*own, *theirs], gathering.label("read"))
         itself, forward = both[: len(units)], both[len(units) :]
-        reverse = _hits(gathering.candidate, units, own, gathering.label("read"))
-        candidate = [None if f is None or r is None else (f + r) / 2 for f, r in zip(forward, reverse, strict=True)]
+        back = [None if mine else text for text, mine in zip(own, half, strict=True)]
+        reverse = _hits(gathering.candidate, units, back, gathering.label("read"))
+        candidate = [f if mine else r for f, r, mine in zip(forward, reverse, half, strict=True)]
         d = [None if a is None or c is None else a - c for a, c in zip(itself, candidate, strict=True)]
         return collect(
             [unit.name for unit in units],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -81,7 +83,7 @@ class Bench:
         return [sorted(found[prompt_id], key=lambda row: row.index) for prompt_id in ids]
 
     def score(self, items: Sequence[tuple[Sequence[Message], str]], label: str) -> list[TokenLogprobs]:
-        """Log-probabilities of given continuations, kept like answers.
+        """Log-probabilities of given continuations, kept like answers; NaN for one that is not finite.
 
         Raises:
             ConfigError: The subject cannot score.
@@ -97,7 +99,8 @@ class Bench:
                         f"{self.describe().uri} cannot tell how likely a text is, which '{label}' needs; "
                         "use a local model, or leave that monitor out"
                     )
-                scores = [[list(s.tokens), list(s.logprobs_nats)] for s in self.subject.score(items)]
+                scored = self.subject.score(items)
+                scores = [[list(one.tokens), [_finite(v) for v in one.logprobs_nats]] for one in scored]
                 kept = stored.put_artifact(name, canonical_json(scores).encode("utf-8", "surrogatepass"))
             return _read_scores(stored.get_artifact(kept))
 
@@ -109,9 +112,11 @@ class Bench:
 
 
 def _read_scores(data: bytes) -> list[TokenLogprobs]:
-    import json
-
     return [
-        TokenLogprobs(tuple(tokens), tuple(values))
+        TokenLogprobs(tuple(tokens), tuple(math.nan if value is None else value for value in values))
         for tokens, values in json.loads(data.decode("utf-8", "surrogatepass"))
     ]
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

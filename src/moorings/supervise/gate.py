@@ -218,6 +218,10 @@ class Gate:
         """
         if self._decision is None or self._decision.action != "rollback":
             raise ConfigError("another try begins only after a rollback; go on with the next round instead")
+        if self.tries_used >= self.plan.retries:
+            raise ConfigError(
+                f"no tries are left: {self.plan.retries} are allowed in a run; end it, or raise gate.retries"
+            )
         self.tries_used += 1
         self._decision = None
         for watch in self._watches.values():
@@ -393,9 +397,10 @@ class Gate:
         listed = [watch for watch in harmful if not watch.discovered]
         unlisted = [watch for watch in harmful if self._blocks(watch) and watch.discovered]
         if listed:
-            again = self.plan.on_stop == "rollback" and self.tries_used < self.plan.retries
             said = " ".join(_harm(watch) for watch in listed[:3])
-            return ("rollback", said, _names(listed)) if again else ("stop", f"Stopped. {said}", _names(listed))
+            if self.plan.on_stop == "rollback":
+                return "rollback", said, _names(listed)
+            return "stop", f"Stopped. {said}", _names(listed)
         if unlisted and self.plan.unlisted == "stop":
             return "stop", "Stopped by an unlisted change. " + _harm(unlisted[0]), _names(unlisted)
         if self._faults:

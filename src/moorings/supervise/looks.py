@@ -45,6 +45,7 @@ class GateKeeper:
         self._n_general = 0
         self._at: tuple[int, int] = (0, 0)
         self._rolled_back = False
+        self._waiting: list[Unknown] = []
         for event in lineage.events():
             self._replay(event.kind, event.data)
 
@@ -106,7 +107,8 @@ class GateKeeper:
 
     def _discover(self, attempt: RoundTry, where: str, answers: list[LookAnswers]) -> None:
         """Propose changes that nobody listed; the answers that proposed them never count as evidence for them."""
-        key, n_found = f"{attempt.key} discovered on {where}", len(self.watched) - len(self.plan.watched)
+        key = f"{attempt.key} discovered on {where}"
+        n_found = len(self.watched) - len(self.plan.watched) + len(self._waiting)
         gate = self.plan.section.gate
         if not gate.discover or n_found >= _MOST_IN_ALL or self.lineage.get(key) is not None:
             return
@@ -116,12 +118,13 @@ class GateKeeper:
             asked,
             embeddings,
             n_most=min(_MOST_AT_ONCE, _MOST_IN_ALL - n_found),
-            known=self.watched,
+            known={*self.watched, *(one.name for one in self._waiting)},
             seed=derive_seed(self.plan.section.seed, "discover") % 2**31,
         )
         data = {
             "round": attempt.round,
             "attempt": attempt.attempt,
+            "watched": "now" if len(answers) == 1 else "next",
             "found": [one.model_dump(mode="json") for one in found],
         }
         self._replay("discovered", self.lineage.add(key, "discovered", data))
@@ -136,6 +139,9 @@ class GateKeeper:
                 self.gate.begin_attempt()
             self.gate.begin_round(round)
         self._at, self._rolled_back = (round, attempt), False
+        for unknown in self._waiting:
+            self._watch(unknown)
+        self._waiting = []
 
     def decide(self, round: int, attempt: int) -> Decision:
         """What becomes of a round; asked again, the same."""
@@ -153,6 +159,9 @@ class GateKeeper:
             case "looked":
                 self._enter(data["round"], data["attempt"])
                 self._n_asked[data["name"]] = self._n_asked.get(data["name"], 0) + data["n"]
+                if data["broken"]:
+                    self.gate.fail(data["round"], data["name"], data["broken"])
+                    return
                 self.gate.look(
                     data["round"],
                     data["name"],
@@ -165,8 +174,13 @@ class GateKeeper:
                     units=data["units"],
                 )
             case "discovered":
-                for one in data["found"]:
-                    self._watch(Unknown.model_validate(one))
+                found = [Unknown.model_validate(one) for one in data["found"]]
+                if data["watched"] == "now":
+                    for one in found:
+                        self._watch(one)
+                else:
+                    # The answers of this round are used up, so only the next candidate can be tested.
+                    self._waiting += found
             case "decided" if data["by"] == "gate":
                 self.decide(data["round"], data["attempt"])
             case "decided":
@@ -183,18 +197,13 @@ class GateKeeper:
 
 
 def _measured(watched: Watched, gathering: RoundGathering) -> dict[str, Any]:
-    """What a look of a monitor gave, as plain data; a monitor that breaks gives nothing, so the round cannot be promoted."""
+    """What a look of a monitor gave, as plain data; one that breaks says why, and its round is held."""
     try:
-        found = watched.monitor.measure(gathering)
+        return {**_plain(watched.monitor.measure(gathering)), "broken": ""}
     except StorageError:
         raise
     except MooringsError as error:
-        return _plain(_nothing(f"{watched.name} could not be measured: {error}", gathering.n))
-    return _plain(found)
-
-
-def _nothing(why: str, n: int) -> Differences:
-    return Differences(np.zeros(0), (), float("nan"), float("nan"), n_missing=n, seen=why)
+        return {"broken": f"it could not be measured: {error}"}
 
 
 def _plain(found: Differences) -> dict[str, Any]:

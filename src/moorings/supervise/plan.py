@@ -66,7 +66,7 @@ def make_plan(charter: Charter, folder: Path, *, trains: bool = True) -> RunPlan
         for round in range(1, section.rounds + 1):
             for attempt in (0, 1):
                 _check_methods(section, round, attempt)
-    watched = (*_entries(charter), *map(_watched, section.monitors))
+    watched = (*_entries(charter), *(_watched(use, folder) for use in section.monitors))
     _check_names(watched)
     questions = GateQuestions(section, folder)
     _check_supply(section, watched, questions)
@@ -87,8 +87,10 @@ def _check_methods(section: RunSection, round: int, attempt: int) -> None:
         defences.check(use)
 
 
-def _watched(use: MonitorUse) -> Watched:
+def _watched(use: MonitorUse, folder: Path) -> Watched:
     settings = {key: value for key, value in use.settings.items() if key not in ("tolerance", "name")}
+    if isinstance(settings.get("file"), str):
+        settings["file"] = str(folder / settings["file"])
     monitor = monitors.make(Use(use=use.use, **settings))
     return Watched(use.name or use.use, monitor, use.tolerance)
 

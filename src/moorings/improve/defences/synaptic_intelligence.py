@@ -82,15 +82,13 @@ class PathIntegral:
         return found
 
     def state(self) -> dict[str, Any]:
-        """Everything, as tensors."""
-        parts = {"first": self._first, "last": self._last, "omega": self._omega}
-        return {f"{part}.{name}": value for part, some in parts.items() for name, value in some.items()}
+        """What cannot be read off the parameters: omega so far."""
+        return dict(self._omega)
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a `state`."""
-        for part, some in (("first", self._first), ("last", self._last), ("omega", self._omega)):
-            for name, value in some.items():
-                some[name] = state[f"{part}.{name}"].to(value.device)
+    def restore(self, state: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
+        """Go on from a `state`, with the parameters as they were then."""
+        self._omega = {name: state[name].to(value.device) for name, value in self._omega.items()}
+        self._last = {name: value.detach().clone() for name, value in parameters.items()}
 
 
 class SynapticIntelligence(BaseDefence):
@@ -149,7 +147,7 @@ class SynapticIntelligence(BaseDefence):
     def _catch_up(self, session: TrainSession) -> None:
         state = self._states.missed(session.step)
         if state is not None:
-            self._path.restore(state)
+            self._path.restore(state, trained(session.model))
 
     def _gather(self, name: str) -> Any:
         def hook(gradient: Any) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from moorings.sampling.bench import Bench
     from moorings.subjects.protocol import TokenLogprobs
 
-__all__ = ["MAX_CHARACTERS", "ask_texts", "collect", "level", "readable", "score_texts", "user_prompt"]
+__all__ = ["MAX_CHARACTERS", "ask_texts", "collect", "level", "readable", "readable_text", "score_texts", "user_prompt"]
 
 MAX_CHARACTERS = 2_000
 """Characters of an answer that are read; what follows is left out."""
@@ -24,13 +24,15 @@ _WITHOUT_VALUE = (SampleStatus.FAILED, SampleStatus.EMPTY, SampleStatus.TOO_LONG
 
 
 def readable(answer: Interaction) -> str | None:
-    """The visible text of an answer, or None where there is none.
+    """The visible text of an answer, or None where there is none."""
+    return None if answer.status in _WITHOUT_VALUE else readable_text(answer.response[:MAX_CHARACTERS])
+
+
+def readable_text(text: str) -> str | None:
+    """The visible part of a text, or None where there is none.
 
     Control characters and lone surrogates are taken out: tokenizers refuse them.
     """
-    if answer.status in _WITHOUT_VALUE:
-        return None
-    text = answer.response[:MAX_CHARACTERS]
     kept = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs", "Cn", "Co")).strip()
     return kept if any(unicodedata.category(c)[0] in "LNPS" for c in kept) else None
 
