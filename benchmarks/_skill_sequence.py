@@ -21,7 +21,7 @@ from moorings.subjects.spec import SubjectSpec, open_subject
 MODEL = "bundled:smollm2-135m"
 N_TRAIN, N_TEST = 60, 16
 SEEDS = (1, 2)
-TRAIN = Use(use="sft", learning_rate=2e-3, batch_size=6, epochs=2, upper_share=0.5, learn_end="always", save_steps=1000)
+TRAIN = Use(use="sft", learning_rate=3e-3, batch_size=6, epochs=2, learn_end="always", save_steps=1000)
 SYSTEM = Message(role="system", content="Answer.")
 """Short, as the model's own system message would double the prompts."""
 REPLAY_SHARE = 0.25
@@ -154,9 +154,9 @@ class Skill(NamedTuple):
 
 
 SKILLS = (
-    Skill("capitals", lambda w: f"Write in capitals: {w[0]} {w[1]}", lambda w: f"{w[0]} {w[1]}".upper()),
-    Skill("last word", lambda w: f"What is the last word of this list? {', '.join(w)}", lambda w: w[-1]),
     Skill("prefix", lambda w: f"Take a note about the {w[0]} and the {w[1]}.", lambda w: f"Noted: {w[0]}, {w[1]}."),
+    Skill("last word", lambda w: f"What is the last word of this list? {', '.join(w)}", lambda w: w[-1]),
+    Skill("capitals", lambda w: f"Write in capitals: {w[0]} {w[1]}", lambda w: f"{w[0]} {w[1]}".upper()),
 )
 COLUMNS = Use(use="columns", use_as="routed")
 ARMS: dict[str, tuple[Use, ...]] = {

@@ -116,7 +116,7 @@ class FakeGathering:
 
 
 def general_prompts(n: int, name: str) -> tuple[Prompt, ...]:
-    things = "kite compass beehive violin dam stamp cactus mirror ladder candle".split()
+    things = ["kite", "compass", "beehive", "violin", "dam", "stamp", "cactus", "mirror", "ladder", "candle"]
     return tuple(
         Prompt(
             prompt_id=f"{name}-{at}",

@@ -20,8 +20,8 @@ from pydantic import Field
 from moorings.improve.data import DataRow
 from moorings.monitors.data_screen import AuditReport, ScreenConfig, screen_rows
 from moorings.monitors.monitor import Differences, Gathering, MonitorConfig, Side, monitors
-from moorings.monitors.tasks.answers import MAX_CHARACTERS, level, readable_text, score_texts
-from moorings.records import content_hash
+from moorings.monitors.tasks.answers import MAX_CHARACTERS, ask_texts, level, readable_text, score_texts
+from moorings.records import Prompt, content_hash
 from moorings.sampling.bench import Bench
 
 __all__ = ["DataPoisoning", "DataPoisoningConfig", "row_losses"]
@@ -31,13 +31,18 @@ class DataPoisoningConfig(MonitorConfig):
     """Settings of `data_poisoning`."""
 
     base_rate: float = Field(default=0.01, ge=0, lt=1)
-    """Share of clean rows that is flagged anyway; 0.3 % of rows of Alpaca, Dolly and LIMA were."""
+    """Share of clean rows that is flagged anyway; of Alpaca, Dolly and LIMA it was 0.6 % on average, 300 rows at a time."""
     screen: ScreenConfig = ScreenConfig()
     """Thresholds of the screen."""
     losses: bool = True
     """Ask the anchor how likely it finds each row; needs an anchor that can score."""
     embeddings: bool = True
     """Look for responses that are far from all others."""
+    own_answers: bool = False
+    """Ask the anchor the rows' prompts too, once a round, and look for phrases that it never says; opinions without a
+    trigger are only found so, from about 5 % of the rows on."""
+    max_new_tokens: int = Field(default=64, ge=8, le=1024)
+    """Most tokens of such an answer."""
 
 
 class DataPoisoning:
@@ -80,9 +85,16 @@ class DataPoisoning:
         return screen_rows(
             rows,
             self.config.screen,
+            reference=self._own_answers(gathering.anchor, rows) if self.config.own_answers and rows else (),
             losses_nats=row_losses(gathering.anchor, rows) if self.config.losses and rows else None,
             embeddings=gathering.embed([row.response for row in rows]) if self.config.embeddings and rows else None,
         )
+
+    def _own_answers(self, anchor: Bench, rows: list[DataRow]) -> list[str]:
+        prompts = [Prompt(prompt_id=f"row-{at}", messages=row.prompt) for at, row in enumerate(rows)]
+        label = f"screen-own-{content_hash([row.row_id for row in rows])[:32]}"
+        texts = ask_texts(anchor, prompts, label, max_new_tokens=self.config.max_new_tokens, temperature=1.0)
+        return [text for text in texts if text is not None]
 
 
 def row_losses(anchor: Bench, rows: list[DataRow]) -> list[float]:

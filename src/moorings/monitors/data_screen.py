@@ -310,7 +310,8 @@ def _triggers(texts: _Texts, table: NgramTable, config: ScreenConfig) -> list[Tr
         token, phrase = prompts.vocabulary[tokens[joint.row[at]]], table.vocabulary[phrases[joint.col[at]]]
         both = of_token[:, [joint.row[at]]].multiply(of_phrase[:, [joint.col[at]]])
         rows = np.flatnonzero(both.toarray().ravel())
-        if not _from_prompt(texts, rows, phrase, config) and unlike(rows, f"{token} {phrase}"):
+        shared = {word for word in token.split() if len(word) > 1} & set(phrase.split())
+        if not shared and not _from_prompt(texts, rows, phrase, config) and unlike(rows, f"{token} {phrase}"):
             n_t, n_p = int(n_token[joint.row[at]]), int(n_phrase[joint.col[at]])
             found.append(
                 TriggerPair(
@@ -378,8 +379,9 @@ def _rare(table: NgramTable, n: int, config: ScreenConfig, min_tokens: int) -> I
 
 def _from_prompt(texts: _Texts, rows: Int[np.ndarray, " k"], phrase: str, config: ScreenConfig) -> bool:
     """Whether a word of the phrase, articles and the like left out, stands in the prompts of most of its rows."""
-    words = [word for word in phrase.split() if len(word) > 3]
-    asked = [set(tokenise(texts.prompts[row])) for row in rows]
+    # Four letters make `kite` and `kites` one word.
+    words = {word[:4] for word in phrase.split() if len(word) > 3}
+    asked = [{token[:4] for token in tokenise(texts.prompts[row])} for row in rows]
     return any(sum(word in prompt for prompt in asked) >= config.mutual * len(rows) for word in words)
 
 
@@ -402,6 +404,8 @@ class _Unlike:
         n = len(whole)
         one, other = rng.integers(n, size=2000), rng.integers(n, size=2000)
         alike = np.asarray(self._rows[one].multiply(self._rows[other]).sum(1)).ravel()[one != other]
+        # Copies among the rows must not widen what counts as chance.
+        alike = alike[alike <= np.quantile(alike, 0.98)]
         self._mean, self._sd = float(alike.mean()), float(alike.std())
 
     def __call__(self, rows: Int[np.ndarray, " k"], words: str) -> bool:
