@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
-BENCHMARKS := recorded_loading recording_scale sampling_throughput embedding_throughput crash_resume hostile_report stance null planted_texts real_families analysis_speed
+BENCHMARKS := recorded_loading recording_scale sampling_throughput embedding_throughput crash_resume hostile_report stance null planted_texts real_families analysis_speed monitoring defences training_throughput crash_run
 
-.PHONY: setup demo test test-quick bench docs lint clean
+.PHONY: setup demo diff-demo test test-quick bench docs lint clean
 
 setup: $(STAMP)
 
@@ -18,10 +18,16 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $(STAMP)
 
 demo: setup
-	test -d runs/planted || $(BIN)/python examples/plant_change.py --out runs/planted
-	$(BIN)/moorings diff bundled:smollm2-135m bundled:smollm2-135m+runs/planted --prompts examples/prompts.jsonl --samples 2 --max-tokens 64 --charter examples/charters/demo.yaml --out runs/demo --fail-on never
+	$(BIN)/moorings run examples/self_training.yaml --out runs/demo || test $$? = 1
+	$(BIN)/moorings verify runs/demo
 	@echo
 	@echo "Open the report in a browser: $(CURDIR)/runs/demo/report.html"
+
+diff-demo: setup
+	test -d runs/planted || $(BIN)/python examples/plant_change.py --out runs/planted
+	$(BIN)/moorings diff bundled:smollm2-135m bundled:smollm2-135m+runs/planted --prompts examples/prompts.jsonl --samples 2 --max-tokens 64 --charter examples/charters/demo.yaml --out runs/planted-diff --fail-on never
+	@echo
+	@echo "Open the report in a browser: $(CURDIR)/runs/planted-diff/report.html"
 
 test: setup lint docs
 	$(BIN)/python -m pytest -n 2
