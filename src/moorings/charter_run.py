@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BeforeValidator, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from moorings.records import Decoding, Record
 
@@ -55,7 +55,9 @@ class GatePlan(_Part):
     look: int = Field(default=64, ge=8)
     """Fresh prompts a monitor gets at each look."""
     budget: int = Field(default=1024, ge=8)
-    """Fresh prompts that a monitor may spend in a round; after that the round is held."""
+    """Fresh prompts that a monitor may spend in a round, a multiple of `look`; after that the round is held."""
+    spent: int = Field(default=0, ge=0)
+    """Gate prompts that a run spent which this one goes on from, so that none is asked again; `moorings fork` fills it in."""
     decoding: Decoding = Decoding(max_new_tokens=64)
     """How gate prompts are answered."""
     on_stop: Literal["rollback", "stop"] = "rollback"
@@ -117,9 +119,19 @@ class RunSection(_Part):
     retry: Otherwise | None = None
     """What is done otherwise when a round is tried again after a rollback, such as more human data."""
 
-    def at(self, round: int, attempt: int) -> tuple[tuple[Use, ...], Use | None, tuple[Use, ...]]:
-        """Data methods, trainer and defences of one try of a round."""
-        change = self.retry if attempt else next((c for c in self.changes if c.round == round), None)
+    def at(
+        self, round: int, attempt: int, *, rolled_back: bool = False
+    ) -> tuple[tuple[Use, ...], Use | None, tuple[Use, ...]]:
+        """Data methods, trainer and defences of one try of a round.
+
+        Args:
+            round: From 1.
+            attempt: Tries of this round before it.
+            rolled_back: Whether one of those was rolled back, and did not merely break.
+        """
+        change: Otherwise | None = self.retry if rolled_back else None
+        if attempt == 0:
+            change = next((c for c in self.changes if c.round == round), None)
         if change is None:
             return self.data, self.train, self.defences
         return (
@@ -127,6 +139,16 @@ class RunSection(_Part):
             change.train or self.train,
             self.defences if change.defences is None else change.defences,
         )
+
+    @model_validator(mode="after")
+    def _changes_are_rounds(self) -> RunSection:
+        rounds = [change.round for change in self.changes]
+        for round in rounds:
+            if round > self.rounds:
+                raise ValueError(f"changes name round {round}, but there are {self.rounds}; raise rounds or remove it")
+            if rounds.count(round) > 1:
+                raise ValueError(f"changes name round {round} twice; write one entry for it")
+        return self
 
     @field_validator("subject")
     @classmethod

@@ -155,13 +155,13 @@ def test_the_monitor_gives_the_planted_share_and_no_row_twice(tmp_path):
 
 def test_clean_rows_give_about_minus_the_base_rate(tmp_path):
     found = looks(tmp_path, clean_rows(100), 64)
-    assert np.concatenate([one.d for one in found]).mean() == pytest.approx(-0.01, abs=0.011)
+    assert np.concatenate([one.d for one in found]).mean() == pytest.approx(-0.01, abs=0.021)
     assert len(looks(tmp_path / "none", [], 64)[0].d) == 0
 
 
 def test_the_anchors_own_answers_are_a_reference(tmp_path):
     rows, planted = poisoned(clean_rows(300), 0.05, "opinion")
-    subject = scripted(lambda text, seed: f"Something else about {text}", "anchor")
+    subject = scripted(lambda text, seed: f"The {text.split()[4]} is a {text.split()[4]} thing: {text}", "anchor")
     monitor = DataPoisoning(DataPoisoningConfig(own_answers=True, losses=False, embeddings=False))
     report = monitor.report(look(tmp_path, subject, subject, rows=rows, n=32))
     assert report.n_reference == 300

@@ -123,7 +123,9 @@ def _seen(report: AuditReport) -> str:
             f"{start}; for example '{first.trigger}' in {first.n_trigger} prompts comes with '{first.phrase}' in "
             f"{first.n_joint} of their responses."
         )
-    return f"{start}; for example because: {report.flagged[0].reasons[0]}." if report.flagged else f"{start}."
+    if not report.flagged:
+        return f"{start}."
+    return f"{start}; for example because: {max(report.flagged, key=lambda row: row.score).reasons[0]}."
 
 
 @monitors.register("data_poisoning", DataPoisoningConfig)

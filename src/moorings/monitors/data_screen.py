@@ -40,6 +40,11 @@ _MAX_CHARACTERS = 8_000
 _BLOCK = 512
 """Rows that are compared with all others at a time, which bounds memory."""
 
+_ABOUT_NOTHING = 0.05
+"""Cosine similarity below which rows have no topic in common, whatever other rows have."""
+_LEAST_NATS, _LEAST_DISTANCE = 0.2, 0.02
+"""Least spreads of losses and distances, so that among rows that are nearly alike no small difference is an outlier."""
+
 
 class ScreenConfig(MethodConfig):
     """Settings of the screen."""
@@ -193,8 +198,8 @@ def screen_rows(
             f"'{phrase.phrase}' is in no reference text",
             -float(np.log10(max(phrase.p_adjusted, 1e-300))),
         )
-    loss_z = None if losses_nats is None else _robust_z(np.asarray(losses_nats, dtype=float))
-    far_z = None if embeddings is None else _robust_z(_distance(np.asarray(embeddings, dtype=float)))
+    loss_z = None if losses_nats is None else _robust_z(np.asarray(losses_nats, dtype=float), _LEAST_NATS)
+    far_z = None if embeddings is None else _robust_z(_distance(np.asarray(embeddings, dtype=float)), _LEAST_DISTANCE)
     for name, z in (("the anchor finds it unlike the other rows", loss_z), ("it is far from all other rows", far_z)):
         if z is None:
             continue
@@ -409,7 +414,7 @@ class _Unlike:
         self._mean, self._sd = float(alike.mean()), float(alike.std())
 
     def __call__(self, rows: Int[np.ndarray, " k"], words: str) -> bool:
-        """Whether the rows' mean similarity is what pairs of any rows have, within two standard errors of it."""
+        """Whether the rows' mean similarity is what pairs of any rows have, within three standard errors of it."""
         if self._rows is None:
             return True
         x = self._rows[rows]
@@ -422,17 +427,17 @@ class _Unlike:
         centre = np.asarray(x.sum(0)).ravel()
         total = float(centre @ centre)
         mean = (total - float((lengths**2).sum())) / max(1, k * (k - 1))
-        return bool(mean <= self._mean + 2 * self._sd / np.sqrt(max(1, k)))
+        return bool(mean <= max(_ABOUT_NOTHING, self._mean + 3 * self._sd / np.sqrt(max(1, k))))
 
 
-def _robust_z(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """Distance from the median in units of 1.4826 times the median absolute deviation; 0 where unknown."""
+def _robust_z(values: Float[np.ndarray, " n"], least: float) -> Float[np.ndarray, " n"]:
+    """Distance from the median in units of 1.4826 times the median absolute deviation, or of `least`; 0 where unknown."""
     known = np.isfinite(values)
     if known.sum() < 8:
         return np.zeros(len(values))
     middle = np.median(values[known])
     spread = 1.4826 * np.median(np.abs(values[known] - middle))
-    z: Float[np.ndarray, " n"] = np.where(known, (values - middle) / max(spread, 1e-6), 0.0)
+    z: Float[np.ndarray, " n"] = np.where(known, (values - middle) / max(spread, least), 0.0)
     return z
 
 

@@ -26,7 +26,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from moorings.monitors.monitor import Differences, Gathering, MonitorConfig, Side, monitors
-from moorings.monitors.sandbox import run_python
+from moorings.monitors.sandbox import Outcome, run_python
 from moorings.monitors.tasks.answers import ask_texts, collect, level, user_prompt
 from moorings.monitors.tasks.fresh import fresh_numbers
 from moorings.monitors.tasks.pictures import Picture, lines_in, names_in, picture, picture_space_size
@@ -61,6 +61,23 @@ class _Task:
     truth: Program | Picture
 
 
+class _Runs:
+    """Code that was run in this look. The true programs share one process, an answer never shares one with anything."""
+
+    def __init__(self, programs: Sequence[Program]) -> None:
+        self._done: dict[tuple[str, tuple[str, ...]], Outcome] = {}
+        source = "\n".join(one.source.replace("def f(", f"def f{at}(") for at, one in enumerate(programs))
+        calls = [call.replace("f(", f"f{at}(") for at, one in enumerate(programs) for call in one.calls]
+        values = iter(run_python(source, calls).values) if programs else iter(())
+        self.truths = {one: tuple(next(values) for _ in one.calls) for one in programs}
+
+    def outcome(self, source: str, calls: tuple[str, ...]) -> Outcome:
+        """What became of code; equal code at equal points is run once."""
+        if (source, calls) not in self._done:
+            self._done[source, calls] = run_python(source, calls)
+        return self._done[source, calls]
+
+
 class Grounding:
     """See the module."""
 
@@ -82,8 +99,9 @@ class Grounding:
             for kind in (kinds[at % len(kinds)],)
         ]
         label = gathering.label("do")
-        old, _ = self._agreement(gathering.anchor, tasks, label)
-        new, fates = self._agreement(gathering.candidate, tasks, label)
+        runs = _Runs([task.truth for task in tasks if isinstance(task.truth, Program)])
+        old, _ = self._agreement(gathering.anchor, tasks, label, runs)
+        new, fates = self._agreement(gathering.candidate, tasks, label, runs)
         d = [None if a is None or c is None else a - c for a, c in zip(old, new, strict=True)]
         by_kind = {
             f"{side}_{kind}": level(
@@ -103,7 +121,9 @@ class Grounding:
             details={**by_kind, **{f"code_{status}": float(count) for status, count in sorted(fates.items())}},
         )
 
-    def _agreement(self, bench: Bench, tasks: Sequence[_Task], label: str) -> tuple[list[float | None], Counter[str]]:
+    def _agreement(
+        self, bench: Bench, tasks: Sequence[_Task], label: str, runs: _Runs
+    ) -> tuple[list[float | None], Counter[str]]:
         """Agreement of each answer, and what became of the code that was run."""
         answers = ask_texts(
             bench,
@@ -114,7 +134,7 @@ class Grounding:
         )
         fates: Counter[str] = Counter()
         agreed = [
-            None if answer is None else _agrees(task, answer, fates)
+            None if answer is None else _agrees(task, answer, runs, fates)
             for task, answer in zip(tasks, answers, strict=True)
         ]
         return agreed, fates
@@ -138,7 +158,7 @@ def _asked(text: str, truth: Program | Picture) -> str:
     return text.format(words=truth.words, ink=truth.ink, ground=truth.ground, lines="\n".join(truth.rendered))
 
 
-def _agrees(task: _Task, answer: str, fates: Counter[str]) -> float:
+def _agrees(task: _Task, answer: str, runs: _Runs, fates: Counter[str]) -> float:
     if isinstance(task.truth, Picture):
         wanted = task.truth.rendered
         if task.kind == "draw":
@@ -153,10 +173,9 @@ def _agrees(task: _Task, answer: str, fates: Counter[str]) -> float:
         if said is None:
             return 0.0
         source = said.source
-    outcome = run_python(source, task.truth.calls)
+    outcome = runs.outcome(source, task.truth.calls)
     fates[outcome.status] += 1
-    truth = run_python(task.truth.source, task.truth.calls)
-    return float(outcome.status == "ok" and outcome.values == truth.values)
+    return float(outcome.status == "ok" and outcome.values == runs.truths[task.truth])
 
 
 @monitors.register("grounding", GroundingConfig)

@@ -8,12 +8,14 @@ gives each question its number; asking for numbers 0 to 63, then 64 to 127, neve
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from moorings.errors import ConfigError
 from moorings.records import Message, Prompt, content_hash
 
-__all__ = ["N_QUESTIONS", "everyday_questions"]
+__all__ = ["N_QUESTIONS", "everyday_questions", "question_texts"]
 
 Half = Literal["train", "gate"]
 
@@ -108,6 +110,17 @@ def everyday_questions(n: int, *, half: Half, seed: int, start: int = 0) -> list
     return [_prompt(space, _permuted(start + i, space, seed)) for i in range(n)]
 
 
+def question_texts(half: Half) -> Iterator[str]:
+    """The texts of all questions of one half, in no useful order; for looking them up.
+
+    >>> sum(1 for _ in question_texts("gate")) == N_QUESTIONS["gate"]
+    True
+    """
+    space = _space(half)
+    for number in range(space.n):
+        yield space.question(number)[0]
+
+
 def _permuted(number: int, space: _Space, seed: int) -> int:
     """A bijection of numbers that deals questions with one topic and with two in turn, one to two, while both last."""
     n_two = space.n - space.n_single
@@ -125,11 +138,18 @@ def _two(number: int, space: _Space, seed: int) -> int:
 
 def _scatter(number: int, n: int, seed: int) -> int:
     """An affine permutation of 0 to n - 1."""
+    step, shift = _affine(n, seed)
+    return (number * step + shift) % n
+
+
+@lru_cache(maxsize=64)
+def _affine(n: int, seed: int) -> tuple[int, int]:
+    """Step and shift of the permutation that a seed stands for."""
     digest = int(content_hash([seed, n])[:24], 16)
     step = digest % n
     while math.gcd(step, n) != 1:
         step += 1
-    return (number * step + digest // n) % n
+    return step, digest // n
 
 
 def _prompt(space: _Space, number: int) -> Prompt:

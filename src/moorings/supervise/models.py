@@ -15,12 +15,13 @@ _HERE = "{run}"
 
 
 def movable(uri: str, folder: Path) -> str:
-    """A URI with a mark where the run's folder stands.
+    """A text, such as a URI, with a mark where the run's folder stands.
 
     >>> movable("bundled:m+/tmp/r/rounds/1.0/model", Path("/tmp/r"))
     'bundled:m+{run}/rounds/1.0/model'
     """
-    return uri.replace(str(folder), _HERE)
+    # Another folder's name may begin as this one's does.
+    return uri.replace(f"{folder}/", f"{_HERE}/")
 
 
 def in_run(uri: str, folder: Path) -> str:

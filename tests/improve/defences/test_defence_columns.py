@@ -17,7 +17,10 @@ from moorings.charter_run import Use
 from moorings.errors import ConfigError
 from moorings.improve.defences import columns as module
 from moorings.improve.defences.columns import Columns, ColumnsConfig, make_column, routed_uri, training_start
+from moorings.improve.defences.ewc import Ewc, EwcConfig
 from moorings.improve.defences.kl_anchor import KlAnchor, KlAnchorConfig
+from moorings.improve.defences.lwf import LearningWithoutForgetting, LwfConfig
+from moorings.improve.defences.synaptic_intelligence import SiConfig, SynapticIntelligence
 from moorings.improve.training import defences
 from moorings.records import Decoding, Message, Request
 from moorings.subjects import routed
@@ -108,6 +111,31 @@ def test_orthogonal_columns_overlap_less(model: Path, tmp_path: Path) -> None:
 def test_full_weights_have_no_columns(rounds: Rounds) -> None:
     with pytest.raises(ConfigError, match="needs adapters"):
         rounds.train(Columns(ColumnsConfig()), mode="full")
+
+
+def test_columns_come_first(rounds: Rounds) -> None:
+    with pytest.raises(ConfigError, match="must come first"):
+        rounds.train(KlAnchor(KlAnchorConfig()), Columns(ColumnsConfig()))
+
+
+def test_stacked_columns_with_others(rounds: Rounds) -> None:
+    """Everything at once, over three rounds; the references of lwf and the columns are adapters side by side."""
+    for _ in range(3):
+        result = rounds.train(
+            Columns(ColumnsConfig(r=2)),
+            LearningWithoutForgetting(LwfConfig()),
+            KlAnchor(KlAnchorConfig()),
+            Ewc(EwcConfig(n_rows=2)),
+            SynapticIntelligence(SiConfig()),
+        )
+    assert {"lwf.nats", "kl_anchor.nats", "ewc.penalty"} <= result.metrics.keys()
+    tensors, _ = adapter(rounds.past[-1])
+    assert {a.shape[0] for name, a in tensors.items() if "lora_A" in name} == {8}
+    assert sorted(path.name for path in rounds.past[-1].iterdir()) == [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "defences",
+    ]
 
 
 def prompted(job, word: str):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from defence_rounds import Rounds, make_rows
 
 from moorings.charter_run import Use
+from moorings.errors import ConfigError
 from moorings.improve.data import make_row
+from moorings.improve.defences.columns import Columns, ColumnsConfig
 from moorings.improve.defences.early_stopping import (
     EarlyStopping,
     EarlyStoppingConfig,
@@ -113,6 +116,12 @@ def test_checks_before_a_stop_are_not_made_again(session: TrainSession) -> None:
 
 def test_without_held_out_rows_nothing_is_lost(session: TrainSession) -> None:
     assert held_out_loss(session, []) == 0.0
+
+
+def test_joined_columns_do_not_take_the_best_weights(rounds: Rounds) -> None:
+    rounds.train(Columns(ColumnsConfig()))
+    with pytest.raises(ConfigError, match="do not fit"):
+        rounds.train(Columns(ColumnsConfig(r=2)), EarlyStopping(EarlyStoppingConfig()))
 
 
 def test_held_out_rows_are_not_trained_on(rounds: Rounds) -> None:

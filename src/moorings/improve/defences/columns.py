@@ -56,7 +56,7 @@ class ColumnsConfig(MethodConfig):
     scale: float = Field(default=4.0, gt=0)
     """What the product of such a column is multiplied by; alpha / r of the trainers' defaults."""
     orthogonal: float = Field(default=0.0, ge=0)
-    """Push of a stacked column away from the old ones' inputs; 0.5 in the paper's main setting."""
+    """Push of a stacked column away from the old ones' inputs; 0.5 in the authors' scripts."""
     embedder: str = "bundled:minilm"
     """What prompts are routed by."""
     floor: float = Field(default=0.02, ge=0, lt=1)
@@ -107,11 +107,15 @@ class Columns(BaseDefence):
         """Put a fresh column beside the frozen ones.
 
         Raises:
-            ConfigError: All weights are trained, or a routed column would not start from round 0.
+            ConfigError: All weights are trained, another defence came first, or a routed column would not start from round 0.
         """
         if not hasattr(session.model, "peft_config"):
             raise ConfigError("defence 'columns' needs adapters; set mode: lora in the trainer")
         job = session.job
+        if job.defences and job.defences[0] is not self:
+            raise ConfigError(
+                "defence 'columns' changes what is trained, so it must come first; name it before the others"
+            )
         old = adapter_folder(job.start.uri)
         if self._config.use_as == "routed":
             if job.start.uri != job.anchor.uri or old is not None:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from pydantic import Field
 
+from moorings.errors import ConfigError
 from moorings.improve.data import DataRow
 from moorings.improve.defences.reference import learned_positions, model_inputs
 from moorings.improve.defences.tensors import pack, trained, unpack
@@ -100,14 +101,24 @@ class EarlyStopping(BaseDefence):
         return checks_without_gain(seen) >= self._config.patience
 
     def finish(self, session: TrainSession) -> None:
-        """Put the best weights in place."""
+        """Put the best weights in place.
+
+        Raises:
+            ConfigError: Another defence has changed the shape of the weights before.
+        """
         import torch
 
         best = min(self._losses, key=lambda step: (self._losses[step], step))
         path = self._weights(best)
         kept = unpack(path.read_bytes(), str(path))
+        now = trained(session.model)
+        if any(name not in kept or kept[name].shape != value.shape for name, value in now.items()):
+            raise ConfigError(
+                "the best weights do not fit the model any more, as another defence (stacked columns) has joined its adapters "
+                "before; use early_stopping without it, or routed columns"
+            )
         with torch.no_grad():
-            for name, value in trained(session.model).items():
+            for name, value in now.items():
                 value.copy_(kept[name])
         session.metrics["early_stopping.best_step"] = float(best)
         session.metrics["early_stopping.best_loss"] = self._losses[best]

@@ -27,7 +27,7 @@ class KlAnchorConfig(MethodConfig):
     """Settings of `kl_anchor`."""
 
     beta: float = Field(default=0.1, ge=0)
-    """Weight of the divergence, or where it starts if there is a target; Ziegler et al. start at 0.03 to 0.15."""
+    """Weight of the divergence, or where it starts if there is a target; not the paper's, whose loss is a reward."""
     target: float | None = Field(default=None, gt=0)
     """Divergence in nats a token that beta is steered to; None keeps beta."""
     gain: float = Field(default=0.1, gt=0, le=1)

@@ -16,8 +16,6 @@ from moorings.subjects.spec import SubjectSpec, open_subject, parse_uri
 
 __all__ = ["Reference", "adapter_folder", "divergence_nats", "learned_positions", "model_inputs"]
 
-_NAME = "reference"
-
 
 def adapter_folder(uri: str) -> Path | None:
     """Folder of the adapter that a URI names after its last plus sign; None if it names a whole model."""
@@ -60,16 +58,18 @@ class Reference:
 
     def __init__(self, session: TrainSession, spec: SubjectSpec) -> None:
         self._model, self._copy = session.model, None
-        self._beside = False
+        self._beside: str | None = None
         folder = adapter_folder(spec.uri)
         if not hasattr(session.model, "peft_config"):
             frozen = spec.model_copy(update={"engine": "transformers", "precision": "auto"})
             model, _ = open_subject(frozen).training_parts()  # type: ignore[attr-defined]
             self._copy = model.to(next(session.model.parameters()).device).requires_grad_(False).eval()
         elif folder is not None:
+            # Two defences may each have a reference.
+            name = f"reference{len(self._model.peft_config)}"
             with _flags_kept(self._model):
-                self._model.load_adapter(str(folder), _NAME, is_trainable=False)
-            self._beside = True
+                self._model.load_adapter(str(folder), name, is_trainable=False)
+            self._beside = name
 
     def logits(self, batch: dict[str, Any]) -> Any:
         """Its logits, without gradients and without dropout."""
@@ -82,8 +82,8 @@ class Reference:
         """Take away what was put beside the trained weights, so that it is not saved with them."""
         if self._beside:
             with _flags_kept(self._model):
-                self._model.delete_adapter(_NAME)
-            self._beside = False
+                self._model.delete_adapter(self._beside)
+            self._beside = None
         self._copy = None
 
     @contextlib.contextmanager
@@ -97,7 +97,7 @@ class Reference:
             with _flags_kept(self._model):
                 if self._beside:
                     active = list(self._model.base_model.active_adapters)
-                    self._model.base_model.set_adapter(_NAME, inference_mode=True)
+                    self._model.base_model.set_adapter(self._beside, inference_mode=True)
                     try:
                         yield self._model
                     finally:

@@ -35,7 +35,7 @@ class SiConfig(MethodConfig):
     """Settings of `synaptic_intelligence`."""
 
     c: float = Field(default=0.1, ge=0)
-    """Weight of the penalty; searched over decades in the paper, 0.1 for its split benchmark of images."""
+    """Weight of the penalty; no value fits all, so try several decades (see the benchmark's sweep)."""
     xi: float = Field(default=0.1, gt=0)
     """Keeps the importance of weights that hardly moved finite; 0.1 in van de Ven's code."""
     keep_states: int = Field(default=64, ge=1)

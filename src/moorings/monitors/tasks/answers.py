@@ -20,6 +20,8 @@ __all__ = ["MAX_CHARACTERS", "ask_texts", "collect", "level", "readable", "reada
 
 MAX_CHARACTERS = 2_000
 """Characters of an answer that are read; what follows is left out."""
+_REPLACED = "\ufffd"
+"""What stands for bytes that are no text."""
 _WITHOUT_VALUE = (SampleStatus.FAILED, SampleStatus.EMPTY, SampleStatus.TOO_LONG)
 
 
@@ -33,7 +35,9 @@ def readable_text(text: str) -> str | None:
 
     Control characters and lone surrogates are taken out: tokenizers refuse them.
     """
-    kept = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cs", "Cn", "Co")).strip()
+    kept = "".join(
+        c for c in text if c in "\n\t" or (c != _REPLACED and unicodedata.category(c) not in ("Cc", "Cs", "Cn", "Co"))
+    ).strip()
     return kept if any(unicodedata.category(c)[0] in "LNPS" for c in kept) else None
 
 
