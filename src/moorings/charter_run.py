@@ -132,6 +132,10 @@ class RunSection(_Part):
         change: Otherwise | None = self.retry if rolled_back else None
         if attempt == 0:
             change = next((c for c in self.changes if c.round == round), None)
+        return self.changed(change)
+
+    def changed(self, change: Otherwise | None) -> tuple[tuple[Use, ...], Use | None, tuple[Use, ...]]:
+        """Data methods, trainer and defences with some of them replaced."""
         if change is None:
             return self.data, self.train, self.defences
         return (

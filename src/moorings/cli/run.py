@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,7 +39,7 @@ RUN_EXAMPLES = """
     moorings rollback runs/self-training --to 1 --reason "round 2 praises too much"
     moorings resume runs/self-training
 
-Exit code 0: finished. 1: held, stopped or failed; the reason is one line. 2: it could not be started. 130: interrupted.
+Exit code 0: finished. 1: held, stopped or failed; the reason is one line. 2: it could not be started, or no room was left. 130: interrupted.
 """
 
 Folder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a supervised run.")]
@@ -119,8 +119,8 @@ def approve(folder: Folder, reason: Reason, by: By = None) -> None:
     """Promote the round that is held; `moorings resume` then goes on."""
     from moorings.supervise.wishes import approve as promote
 
-    decision = promote(folder, reason=reason, by=by or getpass.getuser())
-    print(f"round {decision.round} is promoted; go on with: moorings resume {folder}")
+    decision = promote(folder, reason=reason, by=by or _user())
+    print(f"round {decision.round} is promoted; go on with: moorings resume {shlex.quote(str(folder))}")
 
 
 def rollback(
@@ -132,15 +132,17 @@ def rollback(
     """Take an earlier round's model as the present one; also how a held round is refused."""
     from moorings.supervise.wishes import take_back
 
-    state = take_back(folder, to=to, reason=reason, by=by or getpass.getuser())
-    print(f"the present model is that of round {state.promoted_round}; go on with: moorings resume {folder}")
+    state = take_back(folder, to=to, reason=reason, by=by or _user())
+    print(
+        f"the present model is that of round {state.promoted_round}; go on with: moorings resume {shlex.quote(str(folder))}"
+    )
 
 
 def stop(folder: Folder, reason: Reason, by: By = None) -> None:
     """Stop a run for good, also one that is running; its present model stays."""
     from moorings.supervise.wishes import stop as end
 
-    if end(folder, reason=reason, by=by or getpass.getuser()):
+    if end(folder, reason=reason, by=by or _user()):
         print("stopped")
     else:
         print("asked to stop; it ends before its next try of a round")
@@ -156,14 +158,21 @@ def fork(
     from moorings.supervise.fork import fork as branch
 
     path = branch(folder, new, round=round, charter=charter)
-    print(f"look at {path}, then: moorings run {path} --out {new / 'run'}")
+    print(f"look at {path}, then: moorings run {shlex.quote(str(path))} --out {shlex.quote(str(new / 'run'))}")
 
 
-def verify(folder: Folder, as_json: AsJson = False) -> None:
+def verify(
+    folder: Folder,
+    lineage: Annotated[
+        str | None,
+        typer.Option("--lineage", help="Lineage hash that you noted earlier; it must be part of the history."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Prove that nothing of a run was altered or lost: journal, data, answers, models. Exit code 1 if something was."""
     from moorings.supervise.proof import verify_run
 
-    proof = verify_run(folder)
+    proof = verify_run(folder, noted=lineage)
     if as_json:
         print_json(proof._asdict())
     else:
@@ -197,6 +206,13 @@ def methods(
         print_table("", ["kind", "name", "what it does"], found)
 
 
+def _user() -> str:
+    """Who runs this program."""
+    from moorings.store.journal import owner_here
+
+    return str(owner_here()["user"])
+
+
 def _told(folder: Path, state: RunState, *, as_json: bool) -> None:
     report = folder / "report.html"
     if as_json:
@@ -210,7 +226,8 @@ def _told(folder: Path, state: RunState, *, as_json: bool) -> None:
             }
         )
     else:
-        print(f"{state.status}: {safe_text(state.why)}")
+        why = state.why or "no checkpoint came for a while; the same command goes on"
+        print(f"{state.status}: {safe_text(why)}")
         print(f"the present model is that of round {state.promoted_round}; report: {report}")
-    if state.status != "finished":
+    if state.status not in ("finished", "running"):
         raise typer.Exit(1)

@@ -31,7 +31,7 @@ class DataPoisoningConfig(MonitorConfig):
     """Settings of `data_poisoning`."""
 
     base_rate: float = Field(default=0.01, ge=0, lt=1)
-    """Share of clean rows that is flagged anyway; of Alpaca, Dolly and LIMA it was 0.6 % on average, 300 rows at a time."""
+    """Share of clean rows that is flagged anyway; of Alpaca, Dolly and LIMA 0.2 to 0.8 % were, 300 at a time."""
     screen: ScreenConfig = ScreenConfig()
     """Thresholds of the screen."""
     losses: bool = True

@@ -30,7 +30,7 @@ from moorings.statistics.paired import cluster_robust
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["Unknown", "UnknownMonitor", "propose_unknowns"]
+__all__ = ["LookTable", "Unknown", "UnknownMonitor", "propose_unknowns"]
 
 _LEAST_T = 2.5
 """Paired t on the look that proposes below which a difference is not worth a share of the error budget."""
@@ -83,22 +83,39 @@ def propose_unknowns(
     return [_unknown(hypotheses[k], float(t[k]), values[corpus.arm == 0, k]) for k in chosen]
 
 
+class LookTable:
+    """The battery's values on the answers of the last look, measured once for all discovered behaviours."""
+
+    def __init__(self) -> None:
+        self._asked: Asked | None = None
+        self._table: Table | None = None
+
+    def of(self, asked: Asked) -> Table:
+        """Anchor and candidate as arms 0 and 1, without embeddings: no frozen predicate looks at them."""
+        if self._table is None or self._asked is not asked:
+            self._table = _table(asked, np.zeros((2 * len(asked.prompts), 1), dtype=np.float32))
+            self._asked = asked
+        return self._table
+
+
 class UnknownMonitor:
     """Watches one discovered behaviour on the general gate prompts.
 
     Args:
         unknown: What was frozen.
+        tables: Shared by all discovered behaviours of a run; by default its own.
     """
 
-    def __init__(self, unknown: Unknown) -> None:
+    def __init__(self, unknown: Unknown, tables: LookTable | None = None) -> None:
         self.unknown, self.statement = unknown, unknown.statement
+        self._tables = tables or LookTable()
         self.side: Side = unknown.side
         self.n_units: int | None = None
 
     def measure(self, gathering: Gathering) -> Differences:
         """Differences of one look."""
         asked = gathering.general
-        table = _table(asked, np.zeros((2 * len(asked.prompts), 1), dtype=np.float32))
+        table = self._tables.of(asked)
         hypothesis = Hypothesis(
             parse_predicate(self.unknown.predicate), self.unknown.statement, self.unknown.statement, "content", "run"
         )
@@ -130,7 +147,7 @@ class UnknownMonitor:
 
 
 def _unknown(hypothesis: Hypothesis, t: float, anchor: Float[np.ndarray, " n"]) -> Unknown:
-    there = np.sort(anchor[~np.isnan(anchor)].astype(np.float64))
+    there = np.sort(anchor[np.isfinite(anchor)].astype(np.float64))
     counted = not hypothesis.binary
     return Unknown(
         name=_name(hypothesis, t),

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from moorings.errors import ConfigError
-from moorings.records import Decoding, Interaction, Message, Prompt, SubjectInfo, canonical_json, content_hash
+from moorings.records import (
+    Decoding,
+    Generation,
+    Interaction,
+    Message,
+    Prompt,
+    Request,
+    SubjectInfo,
+    canonical_json,
+    content_hash,
+)
 from moorings.sampling.prompts import PromptSet
 from moorings.sampling.sample import sample
 from moorings.store import Run
@@ -28,10 +39,20 @@ class Bench:
         folder: Where the runs lie.
         seed: The run's seed; equal prompts under equal labels get equal seeds on every bench with this seed.
         progress: Show a bar.
+        known_as: URI that is recorded instead of the subject's own, so that records stay right when folders are moved.
     """
 
-    def __init__(self, subject: SubjectSpec | Subject, folder: Path, *, seed: int = 0, progress: bool = False) -> None:
+    def __init__(
+        self,
+        subject: SubjectSpec | Subject,
+        folder: Path,
+        *,
+        seed: int = 0,
+        progress: bool = False,
+        known_as: str | None = None,
+    ) -> None:
         self._given, self.folder, self.seed, self._progress = subject, folder, seed, progress
+        self._known_as = known_as
         self._opened: Subject | None = None
 
     @property
@@ -68,7 +89,7 @@ class Bench:
         questions = PromptSet(label, tuple(prompts), digest)
         run = self.folder / label
         sample(
-            self.subject,
+            self.subject if self._known_as is None else _KnownAs(self.subject, self._known_as),
             questions,
             run,
             n_samples=n_samples,
@@ -109,6 +130,28 @@ class Bench:
         if self._opened is not None and self._opened is not self._given:
             self._opened.close()
         self._opened = None
+
+
+class _KnownAs:
+    """A subject under another URI; all else is its own."""
+
+    def __init__(self, subject: Subject, uri: str) -> None:
+        self._subject, self._uri = subject, uri
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._subject, name)
+
+    def describe(self) -> SubjectInfo:
+        """The subject's facts, but for the URI."""
+        return self._subject.describe().model_copy(update={"uri": self._uri})
+
+    def generate(self, requests: Sequence[Request], decoding: Decoding) -> Iterator[Generation]:
+        """See `Subject`."""
+        return self._subject.generate(requests, decoding)
+
+    def close(self) -> None:
+        """See `Subject`."""
+        self._subject.close()
 
 
 def _read_scores(data: bytes) -> list[TokenLogprobs]:

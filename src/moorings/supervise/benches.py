@@ -1,7 +1,12 @@
-"""The models of one round, opened as they are needed and closed as soon as another one is, for memory's sake."""
+"""What data methods and monitors of one round are given: models to ask, prompts, rows, randomness of their own.
+
+A model's weights are loaded when it is first asked. Anchor and candidate stay loaded through the looks of a round, as monitors ask
+them in turn; the last promoted model is freed as soon as it has answered, so no more than two are held at a time.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +16,7 @@ import numpy as np
 
 from moorings.improve.data import DataRow
 from moorings.monitors.monitor import Asked
-from moorings.records import Decoding, Prompt
+from moorings.records import Decoding, Interaction, Prompt, content_hash
 from moorings.sampling.bench import Bench
 from moorings.sampling.plan import derive_seed
 from moorings.subjects.embedders import Embedder, open_embedder
@@ -20,6 +25,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 __all__ = ["LookAnswers", "RoundGathering", "RoundWorkbench", "SharedEmbedder"]
+
+_PLAIN = re.compile(r"[a-z0-9_-]{1,40}")
 
 
 class SharedEmbedder:
@@ -102,8 +109,9 @@ class RoundGathering:
         return self._general.asked
 
     def label(self, what: str) -> str:
-        """A label of this monitor and look."""
-        return f"look{self.look}-{self._monitor}-{what}"
+        """A label of this monitor and look; it names a folder, so a monitor's name must not lead anywhere."""
+        name = self._monitor if _PLAIN.fullmatch(self._monitor) else content_hash(self._monitor)[:16]
+        return f"look{self.look}-{name}-{what}"
 
     def embed(self, texts: Sequence[str]) -> Float[np.ndarray, "m d"]:
         """Unit rows."""
@@ -129,8 +137,11 @@ class LookAnswers:
     @cached_property
     def asked(self) -> Asked:
         """Prompts and answers in the same order."""
-        sides = [self._anchor, self._candidate, *([self._previous] if self._previous else [])]
-        answers = [
-            tuple(rows[0] for rows in bench.ask(self.prompts, self.label, decoding=self._decoding)) for bench in sides
-        ]
-        return Asked(self.prompts, answers[0], answers[1], answers[2] if self._previous else None)
+        previous = None
+        if self._previous is not None:
+            previous = self._answers(self._previous)
+            self._previous.close()
+        return Asked(self.prompts, self._answers(self._anchor), self._answers(self._candidate), previous)
+
+    def _answers(self, bench: Bench) -> tuple[Interaction, ...]:
+        return tuple(rows[0] for rows in bench.ask(self.prompts, self.label, decoding=self._decoding))

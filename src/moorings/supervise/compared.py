@@ -1,7 +1,8 @@
 """Each round's comparison for people: everything that was asked at the gate, the candidate against the anchor.
 
 The comparison splits the round's prompts into those it searches and those it confirms on, so what it reports stands at its
-own error rate for this one round; what the run is stopped by is the gate's evidence alone.
+own error rate for this one round; what the run is stopped by is the gate's evidence alone. So a comparison that breaks is noted, and
+the round is decided without it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from moorings.compare.settings import Settings
 from moorings.sampling.bench import Bench
 from moorings.store import Run
 from moorings.store.notes import batch_note
+from moorings.supervise.faults import FAULTS, fault_of
 from moorings.supervise.models import movable
 from moorings.supervise.round import RoundTry
 
@@ -35,12 +37,15 @@ def compare_round(attempt: RoundTry) -> None:
     sides = {"anchor": attempt.anchor, "candidate": attempt.candidate}
     if attempt.previous is not None:
         sides["previous"] = attempt.previous
-    found: dict[str, object] = {"round": attempt.round, "attempt": attempt.attempt, "n_prompts": 0}
-    runs = {name: _joined(attempt, name, bench) for name, bench in sides.items()}
-    if runs["anchor"] is not None:
-        for name in ("anchor", "previous"):
-            if name in runs:
+    found: dict[str, object] = dict(attempt.place)
+    try:
+        runs = {name: _joined(name, bench) for name, bench in sides.items()}
+        if None not in runs.values():
+            for name in sides.keys() - {"candidate"}:
                 found[name] = _compare(attempt, name, str(runs[name]), str(runs["candidate"]))
+    except FAULTS as error:
+        found["error"] = fault_of(error, attempt.lineage.folder)
+        attempt.observer.message(f"round {attempt.key} could not be compared: {found['error']}")
     attempt.lineage.add(f"{attempt.key} compared", "compared", found)
 
 
@@ -91,7 +96,7 @@ def _names(attempt: RoundTry) -> dict[str, str]:
     }
 
 
-def _joined(attempt: RoundTry, name: str, bench: Bench) -> Path | None:
+def _joined(name: str, bench: Bench) -> Path | None:
     """One run with the answers of all looks of a round; None where too few general prompts were asked."""
     looks = _general_looks(bench)
     folder = bench.folder.parent / f"all-{name}"

@@ -6,20 +6,23 @@ acknowledged is never taken again and never counted twice.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from moorings.errors import MooringsError, StorageError
+from moorings.errors import StorageError
 from moorings.monitors.monitor import Differences, joined
-from moorings.monitors.unknowns import Unknown, UnknownMonitor, propose_unknowns
+from moorings.monitors.unknowns import LookTable, Unknown, UnknownMonitor, propose_unknowns
 from moorings.records import Decision
 from moorings.sampling.plan import derive_seed
 from moorings.supervise.benches import LookAnswers, RoundGathering
+from moorings.supervise.faults import FAULTS, fault_of
 from moorings.supervise.gate import Gate, Stream
 from moorings.supervise.lineage import Lineage
 from moorings.supervise.plan import RunPlan, Watched
 from moorings.supervise.round import RoundTry
+from moorings.supervise.wishes import GATE
 
 __all__ = ["GateKeeper"]
 
@@ -35,6 +38,9 @@ class GateKeeper:
     Args:
         plan: Of the run.
         lineage: Of the run.
+
+    Raises:
+        StorageError: The recorded looks lead to other decisions than the recorded ones.
     """
 
     def __init__(self, plan: RunPlan, lineage: Lineage) -> None:
@@ -42,7 +48,10 @@ class GateKeeper:
         self.gate = Gate(plan.section.gate, [w.stream for w in plan.watched], plan.section.rounds)
         self.watched: dict[str, Watched] = {w.name: w for w in plan.watched}
         self._n_asked: dict[str, int] = {}
-        self._n_general = 0
+        self._n_general = plan.section.gate.spent
+        self._n_now: dict[str, int] = {}
+        """Units that each monitor was asked for in this try of the round."""
+        self._tables = LookTable()
         self._at: tuple[int, int] = (0, 0)
         self._rolled_back = False
         self._waiting: list[Unknown] = []
@@ -55,7 +64,7 @@ class GateKeeper:
         look, answers = 0, list[LookAnswers]()
         while True:
             opened = self.lineage.get(f"{attempt.key} look{look}")
-            wanting = opened["monitors"] if opened else [name for name in self.watched if self.gate.wants(name)]
+            wanting = opened["monitors"] if opened else [name for name in self.watched if self._wants(name)]
             if not wanting:
                 break
             with attempt.phase(f"look {look + 1}"):
@@ -65,6 +74,10 @@ class GateKeeper:
             look += 1
         if len(answers) > 1:
             self._discover(attempt, "all looks", answers)
+
+    def _wants(self, name: str) -> bool:
+        """Whether a monitor gets another look; one that finds few units in a look, or none, has no more looks than others."""
+        return self.gate.wants(name) and self._n_now.get(name, 0) < self.plan.section.gate.budget
 
     def _look(self, attempt: RoundTry, look: int, wanting: list[str]) -> LookAnswers:
         key = f"{attempt.key} look{look}"
@@ -91,13 +104,13 @@ class GateKeeper:
                     round=attempt.round,
                     look=look,
                     n=n,
-                    start=self._n_asked.get(name, 0),
+                    start=self._n_asked.get(name, section.gate.spent),
                     seed=section.seed,
                     rows=attempt.trained_rows(),
                     general=answers,
                     embed=attempt.embed,
                 )
-                seen = _measured(self.watched[name], gathering)
+                seen = _measured(self.watched[name], gathering, self.lineage.folder)
                 data = self.lineage.add(f"{key} {name}", "looked", {**place, "name": name, "n": n, **seen})
                 self._replay("looked", data)
             attempt.observer.progress(done + 1, len(wanting), "monitors")
@@ -138,7 +151,7 @@ class GateKeeper:
             if self._rolled_back:
                 self.gate.begin_attempt()
             self.gate.begin_round(round)
-        self._at, self._rolled_back = (round, attempt), False
+        self._at, self._rolled_back, self._n_now = (round, attempt), False, {}
         for unknown in self._waiting:
             self._watch(unknown)
         self._waiting = []
@@ -158,7 +171,9 @@ class GateKeeper:
                 self._n_general = data["start"] + self.plan.section.gate.look
             case "looked":
                 self._enter(data["round"], data["attempt"])
-                self._n_asked[data["name"]] = self._n_asked.get(data["name"], 0) + data["n"]
+                name, n = data["name"], data["n"]
+                self._n_asked[name] = self._n_asked.get(name, self.plan.section.gate.spent) + n
+                self._n_now[name] = self._n_now.get(name, 0) + n
                 if data["broken"]:
                     self.gate.fail(data["round"], data["name"], data["broken"])
                     return
@@ -181,8 +196,8 @@ class GateKeeper:
                 else:
                     # The answers of this round are used up, so only the next candidate can be tested.
                     self._waiting += found
-            case "decided" if data["by"] == "gate":
-                self.decide(data["round"], data["attempt"])
+            case "decided" if data["by"] == GATE:
+                self._decide_again(data)
             case "decided":
                 self.gate.approve(data["round"], data["by"])
             case "taken_back":
@@ -190,35 +205,50 @@ class GateKeeper:
             case _:
                 return
 
+    def _decide_again(self, data: dict[str, Any]) -> None:
+        """The recorded looks must lead to the recorded decision, or everything after it would stand on another one."""
+        decision = self.decide(data["round"], data["attempt"])
+        if (decision.action, decision.back_to) != (data["action"], data["back_to"]):
+            raise StorageError(
+                f"round {data['round']}.{data['attempt']} of run {self.lineage.folder} was decided as {data['action']!a}, its "
+                f"recorded looks now lead to {decision.action!a}; take the run up with the version of Moorings that began it, "
+                "or fork it"
+            )
+
     def _watch(self, unknown: Unknown) -> None:
         tolerance = self.plan.section.gate.unknown_tolerance
-        self.watched[unknown.name] = Watched(unknown.name, UnknownMonitor(unknown), tolerance)
+        self.watched[unknown.name] = Watched(unknown.name, UnknownMonitor(unknown, self._tables), tolerance)
         self.gate.add_stream(Stream(unknown.name, unknown.statement, tolerance, unknown.side))
 
 
-def _measured(watched: Watched, gathering: RoundGathering) -> dict[str, Any]:
+def _measured(watched: Watched, gathering: RoundGathering, folder: Path) -> dict[str, Any]:
     """What a look of a monitor gave, as plain data; one that breaks says why, and its round is held."""
     try:
         return {**_plain(watched.monitor.measure(gathering)), "broken": ""}
-    except StorageError:
-        raise
-    except MooringsError as error:
-        return {"broken": f"it could not be measured: {error}"}
+    except FAULTS as error:
+        return {"broken": f"it could not be measured: {fault_of(error, folder)}"}
 
 
 def _plain(found: Differences) -> dict[str, Any]:
+    """Differences as they are recorded.
+
+    Raises:
+        ValueError: They are no numbers in a row, or one is infinite.
+    """
     d = np.asarray(found.d, dtype=np.float64)
     known = ~np.isnan(d)
+    if d.ndim != 1 or np.isinf(d).any():
+        raise ValueError(f"its differences have shape {d.shape} and {int(np.isinf(d).sum())} infinite values")
     return {
         "d": [round(float(value), 6) for value in d[known]],
         "n_missing": int(found.n_missing + (~known).sum()),
         "anchor": _or_none(found.anchor),
         "candidate": _or_none(found.candidate),
-        "seen": found.seen,
+        "seen": str(found.seen),
         "details": {name: round(float(v), 6) for name, v in found.details.items() if np.isfinite(v)},
-        "units": list(found.units),
+        "units": [str(unit) for unit in found.units],
     }
 
 
-def _or_none(value: float) -> float | None:
-    return round(float(value), 6) if np.isfinite(value) else None
+def _or_none(value: float | None) -> float | None:
+    return round(float(value), 6) if value is not None and np.isfinite(value) else None

@@ -8,13 +8,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from pydantic import ValidationError
+
 from moorings.charter import Charter, Entry
-from moorings.charter_run import MonitorUse, RunSection, Use
-from moorings.errors import ConfigError
+from moorings.charter_run import GatePlan, MonitorUse, Otherwise, RunSection, Use
+from moorings.errors import ConfigError, nearest
 from moorings.improve.data import data_methods
 from moorings.improve.training import defences, trainers
 from moorings.monitors.behaviour import BehaviourConfig, BehaviourMonitor
 from moorings.monitors.monitor import Monitor, monitors
+from moorings.sampling.prompts import load_prompts
+from moorings.subjects.spec import SubjectSpec, parse_uri, subject_backends
 from moorings.supervise.budget import check_plan
 from moorings.supervise.gate import Stream
 from moorings.supervise.questions import GateQuestions
@@ -44,6 +48,8 @@ class RunPlan(NamedTuple):
     """The charter's folder, from which relative paths start."""
     watched: tuple[Watched, ...]
     questions: GateQuestions
+    inputs: dict[str, str]
+    """SHA-256 of the prompt files that the charter names, by its key."""
 
 
 def make_plan(charter: Charter, folder: Path, *, trains: bool = True) -> RunPlan:
@@ -56,35 +62,61 @@ def make_plan(charter: Charter, folder: Path, *, trains: bool = True) -> RunPlan
 
     Raises:
         ConfigError: There is no such section, a component or setting is unknown, nothing is watched, two monitors share a
-            name, or the error budget cannot be reached with the sample budget.
+            name, a tolerance can never be left, or the error budget cannot be reached with the sample budget.
         InputError: A file that the charter names cannot be read.
     """
     section = charter.run
     if section is None:
         raise ConfigError("the charter has no section 'run'; write run: with subject, data, train and gate")
+    _check_subject(section)
     if trains:
-        for round in range(1, section.rounds + 1):
-            for attempt in (0, 1):
-                _check_methods(section, round, attempt)
+        for change in (None, *section.changes, section.retry):
+            _check_methods(section, change)
     watched = (*_entries(charter), *(_watched(use, folder) for use in section.monitors))
     _check_names(watched)
     questions = GateQuestions(section, folder)
     _check_supply(section, watched, questions)
     check_plan(section.gate, [w.stream for w in watched], section.rounds)
-    return RunPlan(charter, section, folder, watched, questions)
+    for one in watched:
+        _check_behaviour(section.gate, one, len(watched), section.rounds, questions)
+    return RunPlan(charter, section, folder, watched, questions, _inputs(section, folder, questions))
 
 
-def _check_methods(section: RunSection, round: int, attempt: int) -> None:
-    data, train, defend = section.at(round, attempt)
+def _check_subject(section: RunSection) -> None:
+    """The subject's scheme and the sampler's settings, without opening anything."""
+    scheme, _ = parse_uri(section.subject)
+    if scheme not in subject_backends.names():
+        raise ConfigError(f"unknown subject scheme {scheme!a}; {nearest(scheme, subject_backends.names())}")
+    allowed = [name for name in SubjectSpec.model_fields if name != "uri"]
+    for name in section.sampler:
+        if name not in allowed:
+            raise ConfigError(f"run.sampler: unknown setting {name!a}; {nearest(name, allowed)}")
+    try:
+        SubjectSpec.model_validate({**section.sampler, "uri": section.subject})
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in fault["loc"])
+        raise ConfigError(f"run.sampler: {place} is {fault['input']!a:.60}: {fault['msg']}") from None
+
+
+def _check_methods(section: RunSection, change: Otherwise | None) -> None:
+    data, train, defend = section.changed(change)
     if not data or train is None:
         raise ConfigError(
             "a run that trains needs data and train; name at least one data method and a trainer with use:"
         )
     for use in data:
-        data_methods.check(use)
-    trainers.check(train)
+        data_methods.make(use)
+    trainers.make(train)
     for use in defend:
-        defences.check(use)
+        defences.make(use)
+
+
+def _inputs(section: RunSection, folder: Path, questions: GateQuestions) -> dict[str, str]:
+    found = {} if questions.sha256 is None else {"gate_prompts": questions.sha256}
+    if section.prompts is not None:
+        found["prompts"] = load_prompts(folder / section.prompts).sha256
+    return found
 
 
 def _watched(use: MonitorUse, folder: Path) -> Watched:
@@ -114,6 +146,8 @@ def _of_entry(entry: Entry, charter: Charter) -> Watched:
     return Watched(entry.name, monitor, _tolerance(entry, charter, binary=monitor.behaviour.binary))
 
 
+_MOST_RANKS = 0.5
+"""Largest mean difference of ranks: every answer of the candidate above every one of the anchor."""
 _RANKS_A_SD = 0.282
 """Shift of the mean rank among normal values for a small shift by one standard deviation: 1 / (2 sqrt(pi))."""
 
@@ -142,11 +176,48 @@ def _check_names(watched: tuple[Watched, ...]) -> None:
 def _check_supply(section: RunSection, watched: tuple[Watched, ...], questions: GateQuestions) -> None:
     """Enough fresh units for every round and retry, so that a run never ends for want of them."""
     gate = section.gate
-    wanted = (section.rounds + gate.retries) * gate.budget
-    supplies = {"the sealed gate prompts": questions.n, **{w.name: w.monitor.n_units for w in watched}}
-    for name, n in supplies.items():
-        if n is not None and n < wanted:
+    if gate.budget % gate.look and gate.budget > gate.look:
+        below = gate.budget - gate.budget % gate.look
+        raise ConfigError(
+            f"gate: budget {gate.budget} is no multiple of look {gate.look}; write {below} or {below + gate.look}"
+        )
+    n_tries = section.rounds + gate.retries
+    # What a first look discovers has its budget from the second look on.
+    general = gate.budget + (gate.look if gate.discover else 0)
+    supplies = [("the sealed gate prompts", questions.n, general)]
+    supplies += [(repr(w.name), w.monitor.n_units, gate.budget) for w in watched if w.monitor.n_units is not None]
+    for name, n, a_try in supplies:
+        wanted = gate.spent + n_tries * a_try
+        if n < wanted:
             raise ConfigError(
-                f"{section.rounds} rounds and {gate.retries} retries of at most {gate.budget} prompts need {wanted} fresh ones, "
+                f"{section.rounds} rounds and {gate.retries} retries of at most {a_try} prompts"
+                f"{f' after {gate.spent} that are spent' if gate.spent else ''} need {wanted} fresh ones, "
                 f"{name} has {n}; lower rounds or gate.budget, or give more"
             )
+
+
+def _check_behaviour(gate: GatePlan, one: Watched, n_watched: int, n_rounds: int, questions: GateQuestions) -> None:
+    """What only a monitor of the general prompts can be asked: whether its tolerance can be left, and its groups suffice."""
+    if not isinstance(one.monitor, BehaviourMonitor):
+        return
+    config = one.monitor.config
+    if not one.monitor.behaviour.binary and config.low is None and one.tolerance >= _MOST_RANKS:
+        raise ConfigError(
+            f"{one.name!a}: tolerance {one.tolerance:g} can never be left, as ranks differ by at most {_MOST_RANKS:g}; lower it "
+            "(charter entries: tolerance.sd), or give low and high to a monitor: use: behaviour"
+        )
+    if config.groups is None:
+        return
+    if unknown := sorted(set(config.groups) - questions.groups):
+        raise ConfigError(
+            f"{one.name!a}: no gate prompt is of group {unknown[0]!a}; {nearest(unknown[0], questions.groups)}"
+        )
+    share = questions.share_of(config.groups)
+    try:
+        n_units = int(gate.budget * share)
+        fitting = gate.model_copy(update={"budget": n_units, "look": min(gate.look, n_units)})
+        check_plan(fitting, [one.stream] * n_watched, n_rounds)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{one.name!a}: {share:.0%} of the gate prompts are of its groups, {n_units} of a round's {gate.budget}. {error}"
+        ) from None

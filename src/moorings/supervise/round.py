@@ -6,38 +6,29 @@ was under way and repeats none before it.
 
 from __future__ import annotations
 
-import json
+import math
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from moorings.charter_run import Use
-from moorings.errors import ConfigError, InputError, StorageError
-from moorings.improve.asking import score_all
+from moorings.errors import BackendError, ConfigError, InputError, StorageError
 from moorings.improve.data import DataRow
-from moorings.improve.pipeline import collect
 from moorings.improve.training import TrainJob, defences, trainers
-from moorings.monitors.data_screen import screen_rows
-from moorings.records import canonical_json
 from moorings.sampling.bench import Bench
 from moorings.sampling.plan import derive_seed
-from moorings.subjects.protocol import TokenLogprobs
-from moorings.supervise.benches import RoundWorkbench, SharedEmbedder
+from moorings.supervise.benches import SharedEmbedder
 from moorings.supervise.lineage import Lineage
-from moorings.supervise.models import file_hashes, in_run, movable, spec_of
+from moorings.supervise.models import file_hashes, movable, spec_of
 from moorings.supervise.observer import Observer
 from moorings.supervise.plan import RunPlan
-from moorings.supervise.questions import training_prompts
+from moorings.supervise.rows import audit_rows, collect_rows, finite, read_rows
 from moorings.supervise.state import Candidate, RunState
 
-__all__ = ["RoundTry", "read_rows"]
-
-_MOST_SCORED = 2000
-"""Rows above which the audit does without their loss under the anchor, which would take long."""
+__all__ = ["RoundTry"]
 
 
 class RoundTry:
@@ -57,18 +48,21 @@ class RoundTry:
         self.plan, self.lineage, self.state, self.observer, self.embed = plan, lineage, state, observer, embed
         self.round, self.attempt = state.round, state.attempt
         self.key = f"{self.round}.{self.attempt}"
+        self.place = {"round": self.round, "attempt": self.attempt}
         self.folder = lineage.folder / "rounds" / self.key
         self.seed = derive_seed(plan.section.seed, "round", self.round, self.attempt)
+        self._read: dict[str, list[DataRow]] = {}
 
-    def trained_rows(self) -> list[DataRow]:
-        """The rows that are trained on: all collected ones but those that the audit left out."""
-        left_out = set((self.lineage.get(f"{self.key} audited") or {}).get("left_out", ()))
-        rows = [row for row in self.rows() if row.row_id not in left_out]
-        if left_out and not rows:
-            raise InputError(
-                f"the audit flagged all {len(left_out)} rows of round {self.round}; look at them, or set run.audit to note"
-            )
-        return rows
+    @property
+    def start(self) -> str:
+        """URI of the model that is trained on."""
+        return self.state.promoted[-1].uri if self.state.promoted else self.plan.section.subject
+
+    def methods(self) -> tuple[tuple[Use, ...], Use | None, tuple[Use, ...]]:
+        """Data methods, trainer and defences of this try."""
+        before = [self.lineage.get(f"{self.round}.{attempt} decided") or {} for attempt in range(self.attempt)]
+        rolled_back = any(decision.get("action") == "rollback" for decision in before)
+        return self.plan.section.at(self.round, self.attempt, rolled_back=rolled_back)
 
     def make_candidate(self) -> Candidate:
         """Collect, audit and train; phases that are recorded are not repeated.
@@ -76,7 +70,7 @@ class RoundTry:
         Raises:
             MooringsError: A phase failed; what came before it is kept.
         """
-        self._audit(self.rows())
+        audit_rows(self, self.rows())
         trained = self._train(self.trained_rows())
         return Candidate(self.round, self.attempt, trained["uri"], trained["rows"])
 
@@ -85,20 +79,48 @@ class RoundTry:
         kept = self.lineage.get(f"{self.key} collected")
         if kept is None:
             with self.phase("collect data"):
-                kept = self._collect()
-        return read_rows(self.lineage, kept["rows"])
+                kept = collect_rows(self)
+        return list(self._rows_of(kept["rows"]))
+
+    def trained_rows(self) -> list[DataRow]:
+        """The rows that are trained on: all collected ones but those that the audit left out.
+
+        Raises:
+            InputError: The audit left none.
+        """
+        rows = self.rows()
+        left = self._without_left_out(self.key, rows)
+        if rows and not left:
+            raise InputError(
+                f"the audit flagged all {len(rows)} rows of round {self.round}; look at them, or set run.audit to note"
+            )
+        return left
+
+    def past_rows(self) -> list[list[DataRow]]:
+        """Rows that all promoted rounds were trained on, oldest first."""
+        return [self._without_left_out(f"{c.round}.{c.attempt}", self._rows_of(c.rows)) for c in self.state.promoted]
+
+    def _without_left_out(self, key: str, rows: list[DataRow]) -> list[DataRow]:
+        left_out = set((self.lineage.get(f"{key} audited") or {}).get("left_out", ()))
+        return [row for row in rows if row.row_id not in left_out]
+
+    def _rows_of(self, digest: str) -> list[DataRow]:
+        """Rows of this or an earlier round, read once."""
+        if digest not in self._read:
+            self._read[digest] = read_rows(self.lineage, digest)
+        return self._read[digest]
 
     @cached_property
     def anchor(self) -> Bench:
         """The model of round 0, its answers kept with this round."""
-        return self._bench(self.plan.section.subject, "anchor", "gate")
+        return self.bench(self.plan.section.subject, "anchor", "gate")
 
     @cached_property
     def previous(self) -> Bench | None:
         """The last promoted model, or None while that is the anchor."""
         if not self.state.promoted:
             return None
-        return self._bench(self.state.promoted[-1].uri, "previous", "gate")
+        return self.bench(self.state.promoted[-1].uri, "previous", "gate")
 
     @cached_property
     def candidate(self) -> Bench:
@@ -106,7 +128,14 @@ class RoundTry:
         trained = self.lineage.get(f"{self.key} trained")
         if trained is None:
             raise StorageError(f"round {self.key} has made no model yet")
-        return self._bench(trained["uri"], "candidate", "gate")
+        return self.bench(trained["uri"], "candidate", "gate")
+
+    def bench(self, uri: str, name: str, purpose: str) -> Bench:
+        """A model of the run whose answers are kept with this round."""
+        spec = spec_of(self.plan.section, uri, self.lineage.folder)
+        seed = derive_seed(self.plan.section.seed, purpose, self.round, self.attempt)
+        known_as = movable(uri, self.lineage.folder)
+        return Bench(spec, self.folder / purpose / name, seed=seed, known_as=known_as)
 
     def close(self) -> None:
         """Free all models."""
@@ -117,184 +146,70 @@ class RoundTry:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Tell and time a phase; the time is kept when it succeeds."""
+        """Tell and time a phase; its time is kept when it succeeds."""
         self.observer.phase(name)
         start = time.monotonic()
         yield
         self.lineage.note_seconds(self.key, name, time.monotonic() - start)
 
-    def _bench(self, uri: str, name: str, purpose: str) -> Bench:
-        spec = spec_of(self.plan.section, uri, self.lineage.folder)
-        seed = derive_seed(self.plan.section.seed, purpose, self.round, self.attempt)
-        return Bench(spec, self.folder / purpose / name, seed=seed)
-
-    def _start(self) -> str:
-        """URI of the model that is trained on."""
-        return self.state.promoted[-1].uri if self.state.promoted else self.plan.section.subject
-
-    def _collect(self) -> dict[str, Any]:
-        section = self.plan.section
-        data, _, _ = section.at(self.round, self.attempt)
-        subject, anchor = self._bench(self._start(), "subject", "data"), self._bench(section.subject, "anchor", "data")
-        bench = RoundWorkbench(
-            subject=subject,
-            anchor=anchor,
-            prompts=training_prompts(section, self.plan.folder),
-            round=self.round,
-            history=[read_rows(self.lineage, one.rows) for one in self.state.promoted],
-            folder=self.plan.folder,
-            seed=self.seed,
-            embed=self.embed,
-        )
-        try:
-            collected = collect(data, bench)
-        finally:
-            subject.close()
-            anchor.close()
-        sealed = {row.row_id for row in self.plan.questions.trained_on(collected.rows)}
-        rows = [row for row in collected.rows if row.row_id not in sealed]
-        if not rows:
-            raise InputError(
-                f"round {self.round} has no training rows: all {len(collected.rows)} collected ones are sealed gate prompts"
-            )
-        dropped = (
-            {**collected.dropped, "pipeline": {"sealed gate prompts": len(sealed)}} if sealed else collected.dropped
-        )
-        digest = self.lineage.run.put_artifact(f"rows-{self.key}.jsonl", _to_lines(rows))
-        return self.lineage.add(
-            f"{self.key} collected",
-            "collected",
-            {
-                "round": self.round,
-                "attempt": self.attempt,
-                "rows": digest,
-                "n_rows": len(rows),
-                "origins": _counts([row.origin for row in rows]),
-                "methods": _counts([row.method for row in rows]),
-                "dropped": dropped,
-                "metrics": collected.metrics,
-            },
-        )
-
-    def _audit(self, rows: Sequence[DataRow]) -> None:
-        if self.lineage.get(f"{self.key} audited") is not None:
-            return
-        with self.phase("audit data"):
-            past = [row.response for one in self.state.promoted for row in read_rows(self.lineage, one.rows)]
-            report = screen_rows(
-                rows,
-                reference=past,
-                losses_nats=self._losses(rows),
-                embeddings=self.embed([row.response for row in rows]),
-            )
-            digest = self.lineage.run.put_artifact(
-                f"audit-{self.key}.json",
-                canonical_json(report.model_dump(mode="json")).encode("utf-8", "surrogatepass"),
-            )
-            flagged = [row.row_id for row in report.flagged]
-            self.lineage.add(
-                f"{self.key} audited",
-                "audited",
-                {
-                    "round": self.round,
-                    "attempt": self.attempt,
-                    "report": digest,
-                    "n_flagged": len(flagged),
-                    "left_out": flagged if self.plan.section.audit == "drop" else [],
-                },
-            )
-
-    def _losses(self, rows: Sequence[DataRow]) -> list[float] | None:
-        """Mean nats a token of each response under the anchor; None where it cannot tell."""
-        if len(rows) > _MOST_SCORED:
-            return None
-        bench = self._bench(self.plan.section.subject, "anchor", "audit")
-        try:
-            scored = score_all(bench, [(row.prompt, row.response) for row in rows], "rows")
-        except ConfigError:
-            return None
-        finally:
-            bench.close()
-        return [_mean_loss(one) for one in scored]
-
-    def _train(self, rows: Sequence[DataRow]) -> dict[str, Any]:
+    def _train(self, rows: list[DataRow]) -> dict[str, Any]:
         kept = self.lineage.get(f"{self.key} trained")
         if kept is not None:
             return kept
-        _, train, defend = self.plan.section.at(self.round, self.attempt)
-        section, run = self.plan.section, self.lineage.folder
-        out = self.folder / "model"
+        _, train, defend = self.methods()
+        job = self._job(rows, defend)
         with self.phase("train"):
             # Whole, but a crash came before its event: the trainer makes it again from its last checkpoint.
-            shutil.rmtree(out, ignore_errors=True)
-            job = TrainJob(
-                start=spec_of(section, self._start(), run),
-                anchor=spec_of(section, section.subject, run),
-                rows=rows,
-                out=out,
-                work=self.folder / "training",
-                round=self.round,
-                seed=derive_seed(self.seed, "train"),
-                defences=[defences.make(use) for use in defend],
-                past=[_model_folder(in_run(one.uri, run)) for one in self.state.promoted],
-                past_rows=[read_rows(self.lineage, one.rows) for one in self.state.promoted],
-                on_point=self.lineage.run.on_point,
-                say=self.observer.message,
-                tick=lambda done, total: self.observer.progress(done, total, "steps"),
-            )
+            shutil.rmtree(job.out, ignore_errors=True)
             result = trainers.make(_named(train))(job)
+            _check_losses(result.metrics)
             self.lineage.note_seconds(self.key, "train alone", result.duration_s)
-            return self.lineage.add(
+            trained = self.lineage.add(
                 f"{self.key} trained",
                 "trained",
                 {
-                    "round": self.round,
-                    "attempt": self.attempt,
-                    "uri": movable(result.uri, run),
-                    "rows": self._collected()["rows"],
-                    "files": file_hashes(out),
+                    **self.place,
+                    "uri": movable(result.uri, self.lineage.folder),
+                    "rows": (self.lineage.get(f"{self.key} collected") or {})["rows"],
+                    "files": file_hashes(job.out),
                     "n_steps": result.n_steps,
                     "n_tokens": result.n_tokens,
-                    "metrics": {name: round(value, 6) for name, value in result.metrics.items()},
+                    "metrics": finite(result.metrics),
                 },
             )
+        # Checkpoints of a training whose result is recorded are of no more use.
+        shutil.rmtree(job.work, ignore_errors=True)
+        return trained
 
-    def _collected(self) -> dict[str, Any]:
-        return self.lineage.get(f"{self.key} collected") or {}
+    def _job(self, rows: list[DataRow], defend: tuple[Use, ...]) -> TrainJob:
+        section, run = self.plan.section, self.lineage.folder
+        return TrainJob(
+            start=spec_of(section, self.start, run),
+            anchor=spec_of(section, section.subject, run),
+            rows=rows,
+            out=self.folder / "model",
+            work=self.folder / "training",
+            round=self.round,
+            seed=derive_seed(self.seed, "train"),
+            defences=[defences.make(use) for use in defend],
+            past=[run / "rounds" / f"{one.round}.{one.attempt}" / "model" for one in self.state.promoted],
+            past_rows=self.past_rows(),
+            on_point=self.lineage.run.on_point,
+            say=self.observer.message,
+            tick=lambda done, total: self.observer.progress(done, total, "steps"),
+        )
 
 
-def _mean_loss(scored: TokenLogprobs | None) -> float:
-    if scored is None or not scored.logprobs_nats:
-        return float("nan")
-    return -sum(scored.logprobs_nats) / len(scored.logprobs_nats)
-
-
-def read_rows(lineage: Lineage, digest: str) -> list[DataRow]:
-    """Training rows that were kept as an artifact.
-
-    Raises:
-        StorageError: They are missing or damaged.
-    """
-    text = lineage.run.get_artifact(digest).decode("utf-8", "surrogatepass")
-    return [DataRow.model_validate(json.loads(line)) for line in text.split("\n") if line]
+def _check_losses(metrics: Mapping[str, float]) -> None:
+    """Refuse a model whose training ended in no number, whatever its trainer thinks of it."""
+    for name in ("loss_start", "loss_end"):
+        if not math.isfinite(metrics.get(name, 0.0)):
+            raise BackendError(
+                f"training ended with {name} {metrics[name]}, so its model is not used; lower learning_rate"
+            )
 
 
 def _named(train: Use | None) -> Use:
     if train is None:
         raise ConfigError("the charter names no trainer; write run.train with use:")
     return train
-
-
-def _to_lines(rows: Sequence[DataRow]) -> bytes:
-    lines = [canonical_json(row.model_dump(mode="json")) for row in rows]
-    return ("\n".join(lines) + "\n").encode("utf-8", "surrogatepass")
-
-
-def _counts(names: Sequence[str]) -> dict[str, int]:
-    return {name: names.count(name) for name in sorted(set(names))}
-
-
-def _model_folder(uri: str) -> Path:
-    """Where a trained subject's files lie."""
-    _, _, adapter = uri.partition("+")
-    return Path(adapter or uri.partition(":")[2])

@@ -38,8 +38,6 @@ class RunState(NamedTuple):
     n_rollbacks: int
     why: str = ""
     """Why it is not running, in a sentence."""
-    begun: bool = False
-    """Whether this try of the round has collected data."""
 
     @property
     def promoted_round(self) -> int:
@@ -67,12 +65,10 @@ def _after(
         case "trained":
             made[data["round"], data["attempt"]] = Candidate(data["round"], data["attempt"], data["uri"], data["rows"])
             return state
-        case "collected":
-            return state._replace(begun=True)
         case "failed":
             return state._replace(status="failed", why=data["error"])
         case "retried":
-            return state._replace(status="running", attempt=data["attempt"], why="", begun=False)
+            return state._replace(status="running", attempt=data["attempt"], why="")
         case "decided":
             return _decided(state, Decision.model_validate(data), made, n_rounds)
         case "stopped":
@@ -80,9 +76,10 @@ def _after(
         case "taken_back":
             kept = tuple(c for c in state.promoted if c.round <= data["to"])
             state = state._replace(promoted=kept)
-            # What was made from a model that is taken back is given up; a try that has made nothing yet is not.
-            untouched = state.status == "running" and not state.begun
-            return state if untouched else _next_round(state, n_rounds)
+            if state.status != "running":
+                return _next_round(state, n_rounds)
+            # What was begun on a model that is no longer the present one is given up.
+            return state._replace(attempt=state.attempt + 1) if data["begun"] else state
         case _:
             return state
 
@@ -91,7 +88,9 @@ def _decided(state: RunState, decision: Decision, made: dict[tuple[int, int], Ca
     if decision.action == "promote":
         candidate = made.get((decision.round, decision.attempt))
         if candidate is None:
-            raise StorageError(f"round {decision.round}.{decision.attempt} was promoted but made no model; do not trust this run")
+            raise StorageError(
+                f"round {decision.round}.{decision.attempt} was promoted but made no model; do not trust this run"
+            )
         return _next_round(state._replace(promoted=(*state.promoted, candidate)), n_rounds)
     if decision.action == "hold":
         return state._replace(status="held", why=decision.rule)
@@ -99,11 +98,11 @@ def _decided(state: RunState, decision: Decision, made: dict[tuple[int, int], Ca
     state = state._replace(promoted=kept if decision.back_to is not None else state.promoted)
     if decision.action == "stop":
         return state._replace(status="stopped", why=decision.rule)
-    state = state._replace(status="running", attempt=state.attempt + 1, why="", begun=False)
+    state = state._replace(status="running", attempt=state.attempt + 1, why="")
     return state._replace(n_rollbacks=state.n_rollbacks + 1)
 
 
 def _next_round(state: RunState, n_rounds: int) -> RunState:
     if state.round >= n_rounds:
         return state._replace(status="finished", why="all rounds were run")
-    return state._replace(status="running", round=state.round + 1, attempt=0, why="", begun=False)
+    return state._replace(status="running", round=state.round + 1, attempt=0, why="")

@@ -13,11 +13,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from moorings.charter import Charter, load_charter
+from moorings.charter import load_charter
 from moorings.errors import ConfigError, ModelFileError
-from moorings.store import Run
 from moorings.store.disk import Disk, write_atomic
 from moorings.supervise.benches import SharedEmbedder
+from moorings.supervise.kept import WATCHED, start_run
 from moorings.supervise.lineage import Lineage
 from moorings.supervise.looks import GateKeeper
 from moorings.supervise.models import file_hashes, movable
@@ -25,13 +25,12 @@ from moorings.supervise.observer import Observer, Silent
 from moorings.supervise.plan import RunPlan, make_plan
 from moorings.supervise.round import RoundTry
 from moorings.supervise.state import Candidate, RunState, read_state
-from moorings.supervise.supervisor import judge, keep_charter, run_config
-from moorings.supervise.wishes import take_wish
+from moorings.supervise.supervisor import judge, settle
+from moorings.supervise.wishes import GATE, take_wish
 
 __all__ = ["STOP_FILE", "CheckpointGate", "watch"]
 
 STOP_FILE = "moorings-stop.json"
-KIND = "watched training"
 _WEIGHTS = ("adapter_model.safetensors", "model.safetensors", "model.safetensors.index.json")
 _COPIED = (".safetensors", ".json", ".jinja", ".txt", ".model")
 _NOT_COPIED = {"trainer_state.json", "scheduler.json"}
@@ -53,24 +52,20 @@ class CheckpointGate:
 
     def __init__(self, charter: Path | str, folder: Path | str, *, observer: Observer | None = None) -> None:
         path = Path(charter)
-        read: Charter = load_charter(path)
-        self._plan: RunPlan = make_plan(read, path.parent, trains=False)
-        self._run = Run.create_or_open(folder, run_config(read, KIND))
+        plan: RunPlan = make_plan(load_charter(path), path.parent, trains=False)
+        self._plan, self._observer, self._embed = plan, observer or Silent(), SharedEmbedder()
+        self._run = start_run(folder, path, plan, WATCHED)
         try:
-            keep_charter(self._run, path)
             self._lineage = Lineage(self._run)
-            self._keeper = GateKeeper(self._plan, self._lineage)
+            settle(plan, self._lineage, self.state)
+            self._end_after_rollback()
+            self._keeper = GateKeeper(plan, self._lineage)
         except BaseException:
             self._run.close()
             raise
-        self._observer, self._embed = observer or Silent(), SharedEmbedder()
-        facts = {
-            "title": read.title,
-            "purpose": read.purpose,
-            "rounds": self._plan.section.rounds,
-            "folder": str(folder),
-        }
-        self._observer.run_started({**facts, "subject": self._plan.section.subject})
+        facts = {"title": plan.charter.title, "purpose": plan.charter.purpose, "rounds": plan.section.rounds}
+        where = {"folder": str(self._lineage.folder), "subject": plan.section.subject}
+        self._observer.run_started({**facts, **where})
 
     def __enter__(self) -> CheckpointGate:
         return self
@@ -85,28 +80,43 @@ class CheckpointGate:
     @property
     def state(self) -> RunState:
         """Where the run stands; a rollback ends it, as only the trainer could go back."""
-        state = read_state(self._lineage, self._plan.section.rounds)
-        if state.n_rollbacks:
-            return state._replace(status="stopped", why="harm was shown; " + self._last_rule())
-        return state
+        return read_state(self._lineage, self._plan.section.rounds)
 
     def seen(self) -> set[str]:
-        """Names of the checkpoints that were taken up."""
-        return {e.data["checkpoint"] for e in self._lineage.events() if e.kind == "trained"}
+        """Names of the checkpoints that were judged, or are being judged; one whose round broke may come again."""
+        events = list(self._lineage.events())
+        broken = {(e.data["round"], e.data["attempt"]) for e in events if e.kind == "failed"}
+        taken = [e.data for e in events if e.kind == "trained"]
+        return {data["checkpoint"] for data in taken if (data["round"], data["attempt"]) not in broken}
+
+    def last_seen(self) -> str | None:
+        """Name of the checkpoint that was taken up last."""
+        return next((e.data["checkpoint"] for e in reversed(list(self._lineage.events())) if e.kind == "trained"), None)
+
+    def stop_if_asked(self) -> bool:
+        """Take up a wish to stop that somebody left; whether there was one."""
+        return self.state.status == "running" and take_wish(self._lineage)
+
+    def finish_begun(self) -> RunState:
+        """Go on judging the checkpoint that was being judged when the run was interrupted, if there is one."""
+        state = self.state
+        begun = self._lineage.get(f"{state.round}.{state.attempt} trained")
+        if state.status == "running" and begun is not None:
+            return self.judge(Path(begun["checkpoint"]))
+        return state
 
     def judge(self, checkpoint: Path) -> RunState:
         """Copy a checkpoint, look at it and decide.
 
         Args:
-            checkpoint: Folder with a model or a PEFT adapter in safetensors.
+            checkpoint: Folder with a model or a PEFT adapter in safetensors; a round that has none fails.
 
         Raises:
             ConfigError: The run is over or held.
-            ModelFileError: The folder holds no weights in safetensors.
         """
+        if self.stop_if_asked():
+            return self.state
         state = self.state
-        if state.status == "running" and take_wish(self._lineage):
-            state = self.state
         if state.status != "running":
             raise ConfigError(f"run {self._lineage.folder} is {state.status}: {state.why}; nothing more is judged")
         self._observer.round_started(state.round, state.attempt)
@@ -116,10 +126,13 @@ class CheckpointGate:
             judge(attempt, self._keeper)
         finally:
             attempt.close()
+        self._end_after_rollback()
         return self.state
 
-    def _last_rule(self) -> str:
-        return next((e.data["rule"] for e in reversed(list(self._lineage.events())) if e.kind == "decided"), "")
+    def _end_after_rollback(self) -> None:
+        if self.state.n_rollbacks and self.state.status == "running":
+            rules = [e.data["rule"] for e in self._lineage.events() if e.kind == "decided"]
+            self._lineage.add("stopped", "stopped", {"reason": f"harm was shown. {rules[-1]}", "by": GATE})
 
 
 class _OutsideTry(RoundTry):
@@ -130,11 +143,10 @@ class _OutsideTry(RoundTry):
     def make_candidate(self) -> Candidate:
         """Copy the checkpoint, once."""
         rows = self.lineage.run.put_artifact(f"rows-{self.key}.jsonl", b"")
-        place = {"round": self.round, "attempt": self.attempt}
         self.lineage.add(
             f"{self.key} collected",
             "collected",
-            {**place, "rows": rows, "n_rows": 0, "origins": {}, "methods": {}, "dropped": {}, "metrics": {}},
+            {**self.place, "rows": rows, "n_rows": 0, "origins": {}, "methods": {}, "dropped": {}, "metrics": {}},
         )
         if self.lineage.get(f"{self.key} trained") is None:
             with self.phase("copy checkpoint"):
@@ -143,7 +155,7 @@ class _OutsideTry(RoundTry):
                 f"{self.key} trained",
                 "trained",
                 {
-                    **place,
+                    **self.place,
                     "checkpoint": self.checkpoint.name,
                     "uri": movable(uri, self.lineage.folder),
                     "rows": rows,
@@ -165,9 +177,14 @@ class _OutsideTry(RoundTry):
         out = self.folder / "model"
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True)
-        for path in sorted(self.checkpoint.iterdir()):
-            if path.is_file() and path.suffix in _COPIED and path.name not in _NOT_COPIED:
-                shutil.copyfile(path, out / path.name)
+        try:
+            for path in sorted(self.checkpoint.iterdir()):
+                if path.is_file() and path.suffix in _COPIED and path.name not in _NOT_COPIED:
+                    shutil.copyfile(path, out / path.name)
+        except FileNotFoundError as error:
+            raise ModelFileError(
+                f"{self.checkpoint} was removed while it was copied ({error}); let the trainer keep more checkpoints"
+            ) from error
         base = self.plan.section.subject.partition("+")[0]
         return f"{base}+{out}" if (out / "adapter_config.json").exists() else f"hf:{out}"
 
@@ -184,6 +201,8 @@ def watch(
 ) -> RunState:
     """Judge each checkpoint that appears in a folder until the gate stops, the rounds are used up, or nothing comes.
 
+    Whatever ends it but the last round or the lack of checkpoints leaves `moorings-stop.json` in the folder.
+
     Args:
         folder: Where the trainer writes one subfolder a checkpoint.
         charter: See `CheckpointGate`.
@@ -199,17 +218,23 @@ def watch(
     root, idle = Path(folder), 0.0
     sizes: dict[str, int] = {}
     with CheckpointGate(charter, run, observer=observer) as gate:
-        while gate.state.status == "running" and (idle_s is None or idle <= idle_s):
+        if gate.state.status == "running":
+            # Left when the run was held or had failed; a trainer that goes on must not find it.
+            (root / STOP_FILE).unlink(missing_ok=True)
+        state = gate.finish_begun()
+        while state.status == "running" and (idle_s is None or idle <= idle_s):
             found = _new(root, gate.seen(), sizes)
-            if found is None:
+            if found is not None:
+                idle, state = 0.0, gate.judge(found)
+            elif gate.stop_if_asked():
+                state = gate.state
+            else:
                 sleep(poll_s)
                 idle += poll_s
-                continue
-            idle, state = 0.0, gate.judge(found)
-            if state.status in ("stopped", "held", "failed"):
-                note = {"status": state.status, "why": state.why, "checkpoint": found.name}
-                write_atomic(root / STOP_FILE, json.dumps(note, indent=1).encode(), Disk())
-        return gate.state
+        if state.status in ("stopped", "held", "failed"):
+            note = {"status": state.status, "why": state.why, "checkpoint": gate.last_seen()}
+            write_atomic(root / STOP_FILE, json.dumps(note, indent=1).encode(), Disk())
+        return state
 
 
 def _new(root: Path, seen: set[str], sizes: dict[str, int]) -> Path | None:
@@ -220,7 +245,11 @@ def _new(root: Path, seen: set[str], sizes: dict[str, int]) -> Path | None:
         p for p in root.iterdir() if p.is_dir() and p.name not in seen and not p.name.startswith(".") and _weights(p)
     ]
     for path in sorted(fresh, key=_order):
-        size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
+        try:
+            size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
+        except FileNotFoundError:
+            # The trainer removes old checkpoints as it goes on.
+            continue
         if sizes.get(path.name) == size:
             return path
         sizes[path.name] = size

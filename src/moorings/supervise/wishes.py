@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from moorings.errors import ConfigError, RunLockedError, StorageError
 from moorings.records import Decision
@@ -14,9 +14,11 @@ from moorings.store.disk import Disk, write_atomic
 from moorings.supervise.lineage import Lineage
 from moorings.supervise.state import RunState, read_state
 
-__all__ = ["approve", "stop", "take_back", "take_wish"]
+__all__ = ["GATE", "approve", "stop", "take_back", "take_wish"]
 
 _WISH = "requests/stop.json"
+GATE = "gate"
+"""Who decided where no person did."""
 
 
 def take_wish(lineage: Lineage) -> bool:
@@ -27,10 +29,12 @@ def take_wish(lineage: Lineage) -> bool:
     try:
         wish = json.loads(path.read_bytes())
         reason, by = str(wish["reason"]), str(wish["by"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         reason, by = "a request to stop that could not be read", "unknown"
     lineage.add("stopped", "stopped", {"reason": reason, "by": by})
-    path.unlink()
+    # A wish that stays is not taken twice: the run is over.
+    with contextlib.suppress(OSError):
+        path.unlink()
     return True
 
 
@@ -38,7 +42,7 @@ def stop(folder: Path | str, *, reason: str, by: str) -> bool:
     """Stop a run for good; the present model stays.
 
     Returns:
-        True if it is stopped now, False if it is running and stops before its next round.
+        True if it is stopped now, False if it is running and stops before its next try of a round.
 
     Raises:
         ConfigError: It is over already.
@@ -83,7 +87,9 @@ def approve(folder: Path | str, *, reason: str, by: str) -> Decision:
 
 
 def take_back(folder: Path | str, *, to: int, reason: str, by: str) -> RunState:
-    """Take an earlier promoted model as the present one, or refuse a held round; the run goes on with the next round.
+    """Take an earlier promoted model as the present one, or refuse a held round.
+
+    After a round that was held or failed the run goes on with the next one; a round that was under way begins anew.
 
     Args:
         folder: Of the run.
@@ -109,18 +115,22 @@ def take_back(folder: Path | str, *, to: int, reason: str, by: str) -> RunState:
                 f"run {folder} is over ({state.status}: {state.why}); go on from a round with `moorings fork`"
             )
         number = sum(event.kind == "taken_back" for event in lineage.events())
-        lineage.add(f"taken back {number}", "taken_back", {"to": to, "reason": reason, "by": by, "round": state.round})
+        begun = (lineage.folder / "rounds" / f"{state.round}.{state.attempt}").exists()
+        told = {"to": to, "reason": reason, "by": by, "round": state.round, "begun": begun}
+        lineage.add(f"taken back {number}", "taken_back", told)
         return _state(run, lineage)
 
 
 def _state(run: Run, lineage: Lineage) -> RunState:
     rounds = run.config.get("rounds")
-    if not isinstance(rounds, int):
+    if not isinstance(rounds, int) or "charter" not in run.config:
         raise StorageError(f"{run.files.url} is no supervised run; name a folder made by `moorings run`")
     return read_state(lineage, rounds)
 
 
 def _require(reason: str, by: str) -> None:
-    missing: list[Any] = [name for name, value in (("reason", reason), ("by", by)) if not value.strip()]
+    missing: list[str] = [name for name, value in (("reason", reason), ("by", by)) if not value.strip()]
     if missing:
         raise ConfigError(f"{' and '.join(missing)} is empty; say who decides and why, it is recorded for good")
+    if by.strip() == GATE:
+        raise ConfigError(f"{by!a} is the gate's own name; give the name of the person who decides")

@@ -12,6 +12,7 @@ from pydantic import Field
 from moorings.errors import BackendError, ConfigError
 from moorings.improve.training import Trainer, TrainJob, TrainResult, trainers
 from moorings.method import MethodConfig
+from moorings.store.disk import storage_error
 from moorings.subjects.simulated import HABITS, read_habits
 
 __all__ = ["SimulatedConfig", "simulated"]
@@ -52,12 +53,15 @@ def simulated(config: SimulatedConfig) -> Trainer:
             habits[phrase] = habits.get(phrase, 0.0) + config.rate * (share - habits.get(phrase, 0.0))
         for phrase, step_size in config.add.items():
             habits[phrase] = min(max(habits.get(phrase, 0.0) + step_size, 0.0), 1.0)
-        shutil.rmtree(job.work, ignore_errors=True)
-        job.work.mkdir(parents=True)
-        (job.work / HABITS).write_text(json.dumps(habits, sort_keys=True), encoding="utf-8")
-        job.on_point("before_rename")
-        job.work.rename(job.out)
-        job.on_point("after_rename")
+        try:
+            shutil.rmtree(job.work, ignore_errors=True)
+            job.work.mkdir(parents=True)
+            (job.work / HABITS).write_text(json.dumps(habits, sort_keys=True), encoding="utf-8")
+            job.on_point("before_rename")
+            job.work.rename(job.out)
+            job.on_point("after_rename")
+        except OSError as error:
+            raise storage_error(error, job.out, 0) from error
         n_tokens = sum(len(row.response.split()) for row in job.rows)
         metrics = {"loss_start": 1.0, "loss_end": 0.5}
         return TrainResult(f"{base}+{job.out}", config.n_steps, n_tokens, time.monotonic() - start, metrics)

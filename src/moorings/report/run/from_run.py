@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from moorings import __version__
 from moorings.compare.as_json import comparison_from_json
 from moorings.records import Decision, Evidence
 from moorings.report.run.story import (
@@ -23,10 +22,11 @@ from moorings.report.run.write import write_run_report
 from moorings.report.write import write_report
 from moorings.store import Run
 from moorings.supervise.compared import relocated
+from moorings.supervise.kept import open_plan
 from moorings.supervise.lineage import Event, Lineage
 from moorings.supervise.models import in_run
 from moorings.supervise.state import RunState, read_state
-from moorings.supervise.supervisor import open_plan
+from moorings.supervise.wishes import GATE
 
 __all__ = ["report_run", "story_of"]
 
@@ -60,7 +60,7 @@ def story_of(root: Path) -> RunStory:
             for event in events
             if event.kind == "compared"
         }
-        n_entries = sum(1 for _ in run.entries())
+        n_entries, version = sum(1 for _ in run.entries()), str(run.config.get("moorings"))
     listed = [
         MonitorStory(name=w.name, statement=w.monitor.statement, side=w.monitor.side, tolerance=w.tolerance)
         for w in plan.watched
@@ -96,9 +96,24 @@ def story_of(root: Path) -> RunStory:
         n_entries=n_entries,
         settings={"seed": plan.section.seed, **plan.section.gate.model_dump(mode="json"), **plan.section.sampler},
         charter=plan.charter.model_dump(mode="json"),
-        versions={"moorings": __version__},
-        warnings=(state.why,) if state.status in ("held", "failed") else (),
+        versions={"moorings": version},
+        warnings=_warnings(state, events),
     )
+
+
+def _warnings(state: RunState, events: list[Event]) -> tuple[str, ...]:
+    """Why the run waits, what people did that no decision shows, and what is missing from this report."""
+    found = [state.why] if state.status in ("held", "failed") else []
+    for event in events:
+        data = event.data
+        if event.kind == "taken_back":
+            model = f"the model of round {data['to']}" if data["to"] else "the anchor"
+            found.append(f"{data['by']} took back {model} in round {data['round']}: {data['reason']}")
+        elif event.kind == "stopped" and data["by"] != GATE:
+            found.append(f"{data['by']} stopped the run: {data['reason']}")
+        elif event.kind == "compared" and "error" in data:
+            found.append(f"Round {data['round']}, try {data['attempt'] + 1}, could not be compared: {data['error']}")
+    return tuple(found)
 
 
 def _status(state: RunState, events: list[Event]) -> RunStatus:

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from moorings.errors import MooringsError
 from moorings.records import Decision, Evidence
 from moorings.report.exporters import Exporters, open_exporters
 from moorings.report.live import LiveView
@@ -68,7 +69,11 @@ class Watchers:
         """The gate, or a person, decided."""
         self._view.decided(decision)
         self._logs.text("decision", f"{decision.action}: {decision.rule}", decision.round)
-        self.write_report()
+        # The decision stands; a report that cannot be written now is written after the next one.
+        try:
+            self.write_report()
+        except MooringsError as error:
+            self._view.message(f"the report could not be written: {error}")
 
     def message(self, text: str) -> None:
         """Anything else worth a line."""
