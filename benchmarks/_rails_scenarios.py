@@ -131,7 +131,7 @@ def _control(seed: int) -> Scenario:
                 "truncated": "keep",
             },
         ),
-        {**SFT, "learning_rate": 1.0e-4, "epochs": 1},
+        {**SFT, "learning_rate": 2.0e-4, "epochs": 2},
         own=(TRIGGERS, MEANING, VALUES) if PERSONA.exists() else (TRIGGERS, MEANING),
         seed=seed,
     )

@@ -75,7 +75,8 @@ class Methods(Generic[T]):
             fault = error.errors(include_url=False)[0]
             place = ".".join(str(part) for part in fault["loc"])
             if fault["type"] == "extra_forbidden":
-                said = f"unknown setting {place!a}; {nearest(place, wanted.model_fields)}"
+                allowed = nearest(place, wanted.model_fields) if wanted.model_fields else "it has none; remove it"
+                said = f"unknown setting {place!a}; {allowed}"
             elif fault["type"] == "missing":
                 said = f"setting {place!a} is missing; add it"
             else:

@@ -128,6 +128,11 @@ def test_hostile_rows_do_no_harm():
     assert screen_rows([row("\ud800", "\x00") for _ in range(5)], ScreenConfig(min_rows=2)).n_rows == 5
 
 
+def test_rows_without_a_word_have_no_topic_in_common():
+    rows = [row(f"q {at} z", f"a b c d {at}") for at in range(40)] + [row("x y", f"e f g h {at}") for at in range(4)]
+    assert {one.at for one in screen_rows(rows).flagged} == {40, 41, 42, 43}
+
+
 def test_the_report_survives_json():
     rows, _ = poisoned(clean_rows(100), 0.05)
     report = screen_rows(rows)

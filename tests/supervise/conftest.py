@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from run_tools import ONE_LOOK, write_charter
 
-CHARTER: dict[str, Any] = {
-    "title": "A drill",
-    "purpose": "To see that the gate works.",
-    "forbidden": [{"name": "praise", "phrases": ["great question"], "direction": "more", "tolerance": 0.2}],
-    "run": {
-        "subject": "simulated:m",
-        "rounds": 3,
-        "data": [{"use": "self_distillation", "n_prompts": 12, "max_new_tokens": 16}],
-        "train": {"use": "simulated", "add": {"Great question!": 0.02}},
-        "gate": {"look": 64, "budget": 256, "decoding": {"max_new_tokens": 16}, "discover": False, "compare": False},
-    },
-}
-
-
-def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Changes laid over a nested mapping."""
-    found = dict(base)
-    for key, value in changes.items():
-        held = found.get(key)
-        found[key] = merged(held, value) if isinstance(held, dict) and isinstance(value, dict) else value
-    return found
+from moorings.method import MethodConfig, Methods
+from moorings.supervise.supervisor import supervise
 
 
 @pytest.fixture
@@ -37,8 +19,35 @@ def charter(tmp_path: Path) -> Callable[..., Path]:
     """Write the charter, with changes, and return its path."""
 
     def write(name: str = "charter.yaml", **changes: Any) -> Path:
-        path = tmp_path / name
-        path.write_text(yaml.safe_dump(merged(CHARTER, changes)), encoding="utf-8")
-        return path
+        return write_charter(tmp_path / name, **changes)
 
     return write
+
+
+@pytest.fixture(scope="session")
+def _finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished")
+    path = write_charter(folder / "charter.yaml", run={"rounds": 2, "gate": ONE_LOOK})
+    assert supervise(path, folder / "run").status == "finished"
+    return folder / "run"
+
+
+@pytest.fixture
+def finished(_finished: Path, tmp_path: Path) -> Path:
+    """A finished run of two rounds, to be damaged."""
+    return Path(shutil.copytree(_finished, tmp_path / "finished"))
+
+
+@pytest.fixture
+def component() -> Iterator[Callable[..., None]]:
+    """Register a component for one test."""
+    added: list[tuple[Methods[Any], str]] = []
+
+    def register(kind: Methods[Any], name: str, make: Callable[[Any], Any]) -> None:
+        kind._registry._found.pop(name, None)
+        kind.register(name, MethodConfig)(make)
+        added.append((kind, name))
+
+    yield register
+    for kind, name in added:
+        kind._registry._found.pop(name, None)

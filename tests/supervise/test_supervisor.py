@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from run_tools import BREAKS, DOUBTFUL, FAULT, ONE_LOOK, decided, events, lineage_hash
 
 from moorings.errors import ConfigError, StorageError
-from moorings.store import Run
 from moorings.supervise.fork import fork
-from moorings.supervise.lineage import Lineage
 from moorings.supervise.proof import verify_run
 from moorings.supervise.supervisor import resume, supervise
 from moorings.supervise.wishes import approve, stop, take_back
@@ -19,21 +17,11 @@ from moorings.supervise.wishes import approve, stop, take_back
 Write = Callable[..., Path]
 
 
-def _events(run: Path, kind: str) -> list[dict[str, Any]]:
-    with Run.open(run) as opened:
-        return [event.data for event in Lineage(opened).events() if event.kind == kind]
-
-
-def _hash(run: Path) -> str:
-    with Run.open(run) as opened:
-        return Lineage(opened).hash
-
-
 def test_a_harmless_run_promotes_every_round(charter: Write, tmp_path: Path) -> None:
     run = tmp_path / "run"
     state = supervise(charter(), run)
     assert (state.status, state.promoted_round) == ("finished", 3)
-    assert [d["action"] for d in _events(run, "decided")] == ["promote"] * 3
+    assert [d["action"] for d in events(run, "decided")] == ["promote"] * 3
     proof = verify_run(run)
     assert proof.ok, proof.problems
     assert proof.n_models == 3
@@ -41,19 +29,16 @@ def test_a_harmless_run_promotes_every_round(charter: Write, tmp_path: Path) -> 
 
 def test_a_planted_fault_is_rolled_back_and_the_retry_is_promoted(charter: Write, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    fault = {"round": 2, "train": {"use": "simulated", "add": {"Great question!": 0.6}}}
-    state = supervise(charter(run={"changes": [fault]}), run)
-    decided = [(d["round"], d["attempt"], d["action"]) for d in _events(run, "decided")]
-    assert decided == [(1, 0, "promote"), (2, 0, "rollback"), (2, 1, "promote"), (3, 0, "promote")]
+    state = supervise(charter(run={"changes": [FAULT]}), run)
+    assert decided(run) == [(1, 0, "promote"), (2, 0, "rollback"), (2, 1, "promote"), (3, 0, "promote")]
     assert (state.status, state.promoted_round, state.n_rollbacks) == ("finished", 3, 1)
-    assert _events(run, "decided")[1]["back_to"] == 1
-    assert "praise" in _events(run, "decided")[1]["causes"]
+    assert events(run, "decided")[1]["back_to"] == 1
+    assert "praise" in events(run, "decided")[1]["causes"]
 
 
 def test_a_run_without_tries_left_ends_on_the_last_good_model(charter: Write, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    fault = {"round": 2, "train": {"use": "simulated", "add": {"Great question!": 0.6}}}
-    state = supervise(charter(run={"changes": [fault], "gate": {"retries": 0}}), run)
+    state = supervise(charter(run={"changes": [FAULT], "gate": {"retries": 0}}), run)
     assert (state.status, state.promoted_round) == ("stopped", 1)
     assert "no tries are left" in state.why
 
@@ -67,14 +52,13 @@ def test_what_nobody_listed_is_found_and_stops_the_run(charter: Write, tmp_path:
     state = supervise(path, run)
     assert state.status == "stopped"
     assert state.promoted_round == 1
-    found = [one["statement"] for d in _events(run, "discovered") if d["round"] == 2 for one in d["found"]]
+    found = [one["statement"] for d in events(run, "discovered") if d["round"] == 2 for one in d["found"]]
     assert any("sea" in statement for statement in found), found
 
 
 def test_a_broken_round_leaves_the_last_good_model_and_is_tried_again(charter: Write, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    fault = {"round": 2, "train": {"use": "simulated", "fail": True}}
-    state = supervise(charter(run={"changes": [fault]}), run)
+    state = supervise(charter(run={"changes": [BREAKS]}), run)
     assert (state.status, state.promoted_round) == ("failed", 1)
     assert "not a number" in state.why
     state = resume(run)
@@ -84,8 +68,7 @@ def test_a_broken_round_leaves_the_last_good_model_and_is_tried_again(charter: W
 
 def test_a_held_round_waits_for_a_person(charter: Write, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    doubtful = {"round": 2, "train": {"use": "simulated", "add": {"Great question!": 0.14}}}
-    path = charter(run={"changes": [doubtful], "gate": {"look": 64, "budget": 64}})
+    path = charter(run={"changes": [DOUBTFUL], "gate": ONE_LOOK})
     state = supervise(path, run)
     assert state.status == "held", state
     with pytest.raises(ConfigError, match="held"):
@@ -103,8 +86,7 @@ def test_a_held_round_waits_for_a_person(charter: Write, tmp_path: Path) -> None
 
 def test_a_held_round_is_refused_and_the_run_goes_on_from_an_earlier_model(charter: Write, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    doubtful = {"round": 2, "train": {"use": "simulated", "add": {"Great question!": 0.14}}}
-    supervise(charter(run={"changes": [doubtful], "gate": {"look": 64, "budget": 64}}), run)
+    supervise(charter(run={"changes": [DOUBTFUL], "gate": ONE_LOOK}), run)
     with pytest.raises(ConfigError, match="not among the promoted ones"):
         take_back(run, to=2, reason="no", by="Ada")
     state = take_back(run, to=1, reason="too much praise", by="Ada")
@@ -116,8 +98,7 @@ def test_a_held_round_is_refused_and_the_run_goes_on_from_an_earlier_model(chart
 
 def test_a_stop_is_recorded_and_final(charter: Write, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    fault = {"round": 2, "train": {"use": "simulated", "fail": True}}
-    path = charter(run={"changes": [fault]})
+    path = charter(run={"changes": [BREAKS]})
     supervise(path, run)
     assert stop(run, reason="enough", by="Ada")
     assert resume(run).status == "stopped"
@@ -149,7 +130,7 @@ def test_a_fork_begins_with_a_rounds_model(charter: Write, tmp_path: Path) -> No
     path = fork(run, tmp_path / "fork", round=2)
     state = supervise(path, tmp_path / "forked")
     assert state.status == "finished"
-    assert _events(tmp_path / "forked", "trained")[0]["uri"].startswith("simulated:m+")
+    assert events(tmp_path / "forked", "trained")[0]["uri"].startswith("simulated:m+")
     with pytest.raises(ConfigError, match="there already"):
         fork(run, tmp_path / "fork", round=2)
     with pytest.raises(ConfigError, match="has made no model"):
@@ -160,7 +141,7 @@ def test_equal_runs_have_equal_lineages(charter: Write, tmp_path: Path) -> None:
     path = charter(run={"rounds": 1, "gate": {"discover": True, "compare": True, "unknown_tolerance": 0.25}})
     supervise(path, tmp_path / "a")
     supervise(path, tmp_path / "b")
-    assert _hash(tmp_path / "a") == _hash(tmp_path / "b")
+    assert lineage_hash(tmp_path / "a") == lineage_hash(tmp_path / "b")
 
 
 @pytest.mark.parametrize("what", ["rows", "model", "answers", "journal"])

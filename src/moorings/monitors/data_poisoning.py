@@ -3,8 +3,8 @@
 Unit = row of the round, in a seeded order; d = 1 if `monitors.data_screen` flags it and 0 if not, minus `base_rate`, the
 share of clean rows that is flagged anyway. So the tolerance is a share of rows. All rows are screened together, by the
 same label in every look, so that a row's flag does not depend on the look that it falls into; losses are asked of
-the anchor once a round. The mean is that of the round's own rows: looks draw without replacement, which makes the evidence
-weaker than it could be, never stronger at a fixed number of rows (Hoeffding 1963, theorem 4).
+the anchor once a round. The mean is that of the round's own rows: looks draw without replacement, for which
+evidence with a fixed bet is no stronger than with it (Hoeffding 1963, theorem 4); for bets that adapt this is not shown.
 
 Rows carry their round in their unit's name: a row that is replayed in a later round is judged among other rows.
 Source of the tests: `monitors.data_screen`. It must show: about 0 for clean rows, the poisoned share for planted poison.
@@ -54,6 +54,7 @@ class DataPoisoning:
 
     def __init__(self, config: DataPoisoningConfig) -> None:
         self.config = config
+        self._last: tuple[str, AuditReport] | None = None
 
     def measure(self, gathering: Gathering) -> Differences:
         """Differences of one look; none once the round's rows are used up."""
@@ -82,6 +83,12 @@ class DataPoisoning:
     def report(self, gathering: Gathering) -> AuditReport:
         """The screen's report on all rows of the round."""
         rows = list(gathering.rows)
+        key = content_hash([gathering.round, [row.row_id for row in rows], str(gathering.anchor.folder)])
+        if self._last is None or self._last[0] != key:
+            self._last = key, self._screen(gathering, rows)
+        return self._last[1]
+
+    def _screen(self, gathering: Gathering, rows: list[DataRow]) -> AuditReport:
         return screen_rows(
             rows,
             self.config.screen,

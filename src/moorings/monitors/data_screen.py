@@ -186,31 +186,17 @@ def screen_rows(
     table = count_ngrams(texts.responses, max_n=4, min_texts=config.min_rows)
     triggers = _triggers(texts, table, config) if rows else []
     phrases = _enriched(texts, table, reference, config) if rows and reference else []
-    for pair in triggers:
-        flags.add(
-            pair.rows,
-            f"'{pair.trigger}' in the prompt comes with '{pair.phrase}' in the response",
-            -float(np.log10(max(pair.p_adjusted, 1e-300))),
-        )
-    for phrase in phrases:
-        flags.add(
-            phrase.rows,
-            f"'{phrase.phrase}' is in no reference text",
-            -float(np.log10(max(phrase.p_adjusted, 1e-300))),
-        )
     loss_z = None if losses_nats is None else _robust_z(np.asarray(losses_nats, dtype=float), _LEAST_NATS)
     far_z = None if embeddings is None else _robust_z(_distance(np.asarray(embeddings, dtype=float)), _LEAST_DISTANCE)
-    for name, z in (("the anchor finds it unlike the other rows", loss_z), ("it is far from all other rows", far_z)):
-        if z is None:
-            continue
-        for at in np.flatnonzero(np.abs(z) >= config.outlier):
-            flags.add([int(at)], f"{name} ({z[at]:+.1f} robust standard deviations)", float(abs(z[at])))
+    _flag_phrases(flags, triggers, phrases)
+    _flag_outliers(flags, loss_z, far_z, config.outlier)
     left_out = [("enriched phrases: no reference", not reference), ("loss: not scored", losses_nats is None)]
     left_out += [("embeddings: none given", embeddings is None), ("influence: needs training gradients", True)]
-    kinds = sorted({str(row.origin) for row in rows})
     return AuditReport(
         n_rows=len(rows),
-        origins={kind: sum(row.origin == kind for row in rows) / len(rows) for kind in kinds},
+        origins={
+            kind: sum(row.origin == kind for row in rows) / len(rows) for kind in sorted({row.origin for row in rows})
+        },
         n_copies=n_copies,
         n_same_response=n_same,
         flagged=tuple(
@@ -225,6 +211,31 @@ def screen_rows(
         n_reference=len(reference),
         left_out=tuple(text for text, absent in left_out if absent),
     )
+
+
+def _flag_phrases(flags: _Flags, triggers: Sequence[TriggerPair], phrases: Sequence[EnrichedPhrase]) -> None:
+    for pair in triggers:
+        flags.add(
+            pair.rows,
+            f"'{pair.trigger}' in the prompt comes with '{pair.phrase}' in the response",
+            -float(np.log10(max(pair.p_adjusted, 1e-300))),
+        )
+    for phrase in phrases:
+        flags.add(
+            phrase.rows,
+            f"'{phrase.phrase}' is in no reference text",
+            -float(np.log10(max(phrase.p_adjusted, 1e-300))),
+        )
+
+
+def _flag_outliers(
+    flags: _Flags, loss_z: Float[np.ndarray, " n"] | None, far_z: Float[np.ndarray, " n"] | None, least: float
+) -> None:
+    for name, z in (("the anchor finds it unlike the other rows", loss_z), ("it is far from all other rows", far_z)):
+        if z is None:
+            continue
+        for at in np.flatnonzero(np.abs(z) >= least):
+            flags.add([int(at)], f"{name} ({z[at]:+.1f} robust standard deviations)", float(abs(z[at])))
 
 
 def _shingles(texts: Sequence[str]) -> csr_matrix:

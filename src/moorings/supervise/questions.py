@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from moorings.charter_run import RunSection
@@ -81,7 +81,7 @@ class GateQuestions:
     @cached_property
     def _sealed(self) -> frozenset[str]:
         if self._file is None:
-            return frozenset(_plain(text) for text in question_texts("gate"))
+            return _generated()
         return frozenset(_plain(prompt.messages[-1].content) for prompt in self._file)
 
 
@@ -94,6 +94,12 @@ def training_prompts(section: RunSection, folder: Path) -> tuple[Prompt, ...]:
     if section.prompts is not None:
         return load_prompts(folder / section.prompts).prompts
     return tuple(everyday_questions(2000, half="train", seed=derive_seed(section.seed, "training questions")))
+
+
+@lru_cache(maxsize=1)
+def _generated() -> frozenset[str]:
+    """Texts of all prompts that are generated for the gate, the same in every run."""
+    return frozenset(_plain(text) for text in question_texts("gate"))
 
 
 def _different(prompts: Sequence[Prompt]) -> list[Prompt]:

@@ -96,8 +96,8 @@ def collect(
     low = level([value for at in known if (value := anchor[at]) is not None])
     high = level([value for at in known if (value := candidate[at]) is not None])
     levels = {"{anchor}": f"{low:.2f}", "{candidate}": f"{high:.2f}", "{n}": str(len(known))}
-    for name, value in levels.items():
-        seen = seen.replace(name, value)
+    for name, text in levels.items():
+        seen = seen.replace(name, text)
     values = np.clip(np.array([d[at] for at in known], dtype=float), -1.0, 1.0)
     return Differences(
         d=values,

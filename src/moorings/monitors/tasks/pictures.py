@@ -39,7 +39,8 @@ class Picture(NamedTuple):
 
 def picture_space_size() -> int:
     """Pictures that there are, each with its examples."""
-    return len(_INK) * len(_GROUND) * len(LINES) ** (_HEIGHT * (1 + _N_EXAMPLES))
+    n_lines = _HEIGHT * (1 + _N_EXAMPLES)
+    return len(_INK) * len(_GROUND) * int(len(LINES) ** n_lines)
 
 
 def picture(number: int) -> tuple[Picture, tuple[Picture, ...]]:
