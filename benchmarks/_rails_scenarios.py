@@ -226,11 +226,12 @@ def prepare(scenario: Scenario) -> Path:
     key = content_hash([charter, files, VERSION, __version__])[:16]
     folder = cache_dir() / "off_the_rails" / f"{scenario.name}-{key}"
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in {"charter.yaml": yaml.safe_dump(charter, sort_keys=False), **files}.items():
-        if not (folder / name).exists():
-            part = folder / f"{name}.part"
-            part.write_text(text, encoding="utf-8")
-            part.rename(folder / name)
+    # Through JSON, since YAML would write a list that stands in two places as an alias, which no charter may hold.
+    text_of_charter = yaml.safe_dump(json.loads(json.dumps(charter)), sort_keys=False)
+    for name, text in {"charter.yaml": text_of_charter, **files}.items():
+        part = folder / f"{name}.part"
+        part.write_text(text, encoding="utf-8")
+        part.rename(folder / name)
     return folder
 
 

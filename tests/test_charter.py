@@ -87,7 +87,7 @@ def test_fingerprint_changes_with_meaning_and_not_with_form(tmp_path):
         ("unchanged: &a [{name: x, feature: a}]\nforbidden: *a\n", "aliases (*name) are not allowed"),
         ("x: !!python/object/apply:os.system ['true']\n", "is not readable YAML"),
         ("---\ntitle: again\n", "is not readable YAML"),
-        ("q: [" + "[" * 60_000, "line 3: nested deeper than 10 levels"),
+        ("q: [" + "[" * 60_000, "line 3: nested deeper than 12 levels"),
     ],
 )  # fmt: skip
 def test_faults_are_named_in_one_line_with_their_place(tmp_path, body, message):

@@ -32,7 +32,7 @@ def test_every_installed_package_is_pinned_at_its_version():
 
 def test_every_dependency_is_pinned():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = {re.split(r"[\[<>=!~; ]", r)[0] for r in project["dependencies"]}
+    wanted = {re.split(r"[\[<>=!~; ]", r)[0].lower() for r in project["dependencies"]}
     assert wanted <= set(PINS)
 
 

@@ -291,7 +291,7 @@ def _fault_of_form(text: str) -> str | None:
             return f"{at}: aliases (*name) are not allowed in a charter; write the entry out"
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > _MAX_DEPTH:
-            return f"{at}: nested deeper than {_MAX_DEPTH} levels; a charter needs 5"
+            return f"{at}: nested deeper than {_MAX_DEPTH} levels; a charter needs 8"
     return None
 
 

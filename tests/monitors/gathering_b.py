@@ -87,6 +87,7 @@ class FakeGathering:
     look: int = 0
     rows: Sequence[DataRow] = ()
     prompts: tuple[Prompt, ...] = ()
+    start: int = 0
     attempt: int = 0
     decoding: Decoding = field(default_factory=lambda: Decoding(max_new_tokens=64))
 

@@ -23,13 +23,13 @@ CHARTER: dict[str, Any] = {
         "subject": "simulated:m",
         "rounds": 3,
         "data": [{"use": "self_distillation", "n_prompts": 12, "max_new_tokens": 16}],
-        "train": {"use": "simulated", "add": {"Great question!": 0.02}},
+        "train": {"use": "simulated", "add": {"Great question!": 0.01}},
         "gate": {"look": 64, "budget": 256, "decoding": {"max_new_tokens": 16}, "discover": False, "compare": False},
     },
 }
 FAULT = {"round": 2, "train": {"use": "simulated", "add": {"Great question!": 0.6}}}
 """A round that is rolled back."""
-DOUBTFUL = {"round": 2, "train": {"use": "simulated", "add": {"Great question!": 0.14}}}
+DOUBTFUL = {"round": 2, "train": {"use": "simulated", "add": {"Great question!": 0.15}}}
 """A round that a budget of one look cannot settle."""
 BREAKS = {"round": 2, "train": {"use": "simulated", "fail": True}}
 """A round that fails at its first try."""

@@ -8,12 +8,14 @@ history.
 from __future__ import annotations
 
 import hashlib
+import io
 from pathlib import Path
 from typing import NamedTuple
 
 from moorings.errors import MooringsError, StorageError
 from moorings.records import canonical_json
 from moorings.store import Run
+from moorings.store.frames import Chain
 from moorings.store.verify import verify
 from moorings.supervise.kept import CHARTER
 from moorings.supervise.lineage import Event, Lineage
@@ -70,7 +72,9 @@ def verify_run(folder: Path | str, *, noted: str | None = None) -> Proof:
     root = Path(folder)
     report = verify(root)
     problems, notes = list(report.problems), list(report.notes)
-    if not report.ok:
+    if report.ok and _end_altered(root):
+        problems.append("the journal's last byte was altered: its last line is whole but for that")
+    if problems:
         return Proof(False, tuple(problems), tuple(notes), 0, 0, 0, "", report.head)
     with Run.open(root) as run:
         try:
@@ -86,6 +90,19 @@ def verify_run(folder: Path | str, *, noted: str | None = None) -> Proof:
     n_models = _check_models(root, events, problems, notes)
     n_runs = _check_rounds(root, events, problems, notes)
     return Proof(not problems, tuple(problems), tuple(notes), len(events), n_runs, n_models, lineage.hash, report.head)
+
+
+def _end_altered(root: Path) -> bool:
+    """Whether the torn line at the journal's end is a whole one with another last byte, which no crash leaves."""
+    with Run.open(root) as run:
+        torn = run.torn_end()
+    if not torn or torn.endswith(b"\n"):
+        return False
+    lines = (root / "journal.log").read_bytes()[:-1] + b"\n"
+    chain = Chain()
+    for _ in chain.follow(io.BytesIO(lines), str(root)):
+        pass
+    return not chain.torn
 
 
 def _check_charter(run: Run, root: Path, problems: list[str]) -> None:
@@ -137,7 +154,11 @@ def _check_answers(root: Path, name: str, seal: str | None, problems: list[str],
         report = verify(root / name)
         problems += [f"{name}: {problem}" for problem in report.problems]
         notes += [f"{name}: {note}" for note in report.notes]
-        if report.ok and seal is not None and seal_of(root / name) != seal:
-            problems.append(f"{name}: its answers are not those that the lineage sealed")
+        if report.ok and seal is not None:
+            if seal_of(root / name) != seal:
+                problems.append(f"{name}: its answers are not those that the lineage sealed")
+            with Run.open(root / name) as run:
+                if run.torn_end():
+                    problems.append(f"{name}: its journal's end was altered after its round had ended")
     except (MooringsError, ValueError) as error:
         problems.append(f"{name}: {' '.join(str(error).split())[:500]}")
