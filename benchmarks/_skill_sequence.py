@@ -256,10 +256,13 @@ class Chain:
         print(f"seed {self.seed} {self.arm:10} after {number}: {self.a[-1]} ({result.duration_s:.0f} s)", flush=True)
 
     def branch(self, arm: str) -> Chain:
-        """Another arm that goes on from here."""
-        uri = (routed_uri(self.past[-1]) if arm == "columns" else None) or self.uri
+        """Another arm that goes on from here; columns answer through their table from the first round on."""
         lists = {name: list(getattr(self, name)) for name in ("past", "a", "metrics", "duration_s")}
-        return Chain(arm, self.seed, self.data, self.folder, uri, **lists)
+        chain = Chain(arm, self.seed, self.data, self.folder, self.uri, **lists)
+        if arm == "columns":
+            chain.uri = routed_uri(self.past[-1]) or self.uri
+            chain.a[-1] = scores(chain.uri, self.data)
+        return chain
 
     def _rows(self, number: int) -> list[DataRow]:
         """The round's own rows, with random ones of earlier rounds where the arm replays them."""

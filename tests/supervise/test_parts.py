@@ -132,7 +132,7 @@ def test_every_component_is_described_and_every_setting_explained() -> None:
     assert {one.kind for one in found} == {"data method", "trainer", "defence", "monitor"}
     assert len({(one.kind, one.name) for one in found}) == len(found) >= 30
     for one in found:
-        assert one.doc.endswith("."), one
+        assert one.doc.endswith((".", "?")), one
         for setting in settings_of(one.name):
             assert setting.doc, (one.name, setting.name)
     assert next(s for s in settings_of("simulated") if s.name == "rate").default == "1.0"

@@ -64,9 +64,8 @@ def _check_same(run: Run, plan: RunPlan, config: dict[str, object]) -> None:
         raise StorageError(
             f"{run.files.url} holds a run of another kind ({run.config.get('kind')!a}); name a new folder"
         )
-    names = {"charter", "inputs"}
-    before: dict[str, object] = {name: run.config.get(name) for name in names}
-    now: dict[str, object] = {name: config[name] for name in names}
+    before: dict[str, object] = {"charter": run.config.get("charter"), "inputs": run.config.get("inputs", {})}
+    now: dict[str, object] = {name: config[name] for name in before}
     if CHARTER in run.artifacts():
         before["charter"], now["charter"] = (one.model_dump(mode="json") for one in (kept_charter(run), plan.charter))
     if difference := first_difference(before, now):

@@ -9,8 +9,8 @@ made less, not excluded. With `orthogonal` > 0 the new column is pushed out of t
 et al. 2023, arXiv:2310.14152: strength * sum |A_old A_new^T|).
 
 `routed`: each column is trained on the model of round 0 alone, and a table says which prompts it answers: those whose
-embedding is nearest to the mean of the column's own prompts. A prompt that is less like any column than
-nearly all of that column's own prompts goes to the model of round 0. Forgetting is zero given the right column; columns
+embedding is nearest to the mean of the column's own prompts. A prompt that is much less like the nearest
+column's than those are to each other goes to the model of round 0. Forgetting is zero given the right column; columns
 cannot build on each other. The table is `defences/columns.json` beside the result, and is opened as the subject
 `routed:FILE` (see `routed_uri`); the trainer must start from round 0 each time (see `training_start`).
 
@@ -59,26 +59,26 @@ class ColumnsConfig(MethodConfig):
     """Push of a stacked column away from the old ones' inputs; 0.5 in the authors' scripts."""
     embedder: str = "bundled:minilm"
     """What prompts are routed by."""
-    floor: float = Field(default=0.02, ge=0, lt=1)
-    """Share of a column's own prompts that may fall below the similarity from which on it answers."""
+    width: float = Field(default=4.0, gt=0)
+    """Standard deviations below the mean similarity of its own prompts down to which a routed column answers."""
 
 
-def make_column(adapter: str, embeddings: Float[np.ndarray, "n d"], *, floor: float) -> Column:
+def make_column(adapter: str, embeddings: Float[np.ndarray, "n d"], *, width: float) -> Column:
     """A line of the routing table.
 
     Args:
         adapter: Its folder, relative to the table's.
         embeddings: Of the prompts that it was trained on, unit rows.
-        floor: See `ColumnsConfig`.
+        width: See `ColumnsConfig`.
     """
     import numpy as np
 
     mean = embeddings.astype(np.float64).mean(axis=0)
     mean /= max(float(np.linalg.norm(mean)), 1e-12)
     similarity = embeddings @ mean
-    least = float(np.quantile(similarity, floor, method="lower"))
-    # A little room, as the embedding of a text varies by rounding with the texts beside it.
-    return Column(adapter=adapter, centroid=tuple(float(value) for value in mean), least=least - 2e-3)
+    # A little more room, as the embedding of a text varies by rounding with the texts beside it.
+    least = float(similarity.mean() - width * similarity.std()) - 2e-3
+    return Column(adapter=adapter, centroid=tuple(float(value) for value in mean), least=least)
 
 
 def routed_uri(result: Path) -> str | None:
@@ -198,7 +198,7 @@ def _table(job: TrainJob, config: ColumnsConfig) -> RoutingTable:
             own = read_table(table).columns[-1]
             columns.append(own.model_copy(update={"adapter": os.path.relpath(before, here)}))
     texts = prompt_texts(job.rows)
-    fresh = make_column("..", open_embedder(config.embedder).embed_texts(texts), floor=config.floor)
+    fresh = make_column("..", open_embedder(config.embedder).embed_texts(texts), width=config.width)
     return RoutingTable(base=job.anchor.uri, embedder=config.embedder, columns=(*columns, fresh))
 
 
