@@ -21,11 +21,11 @@ from moorings.records import Decoding, Message, Prompt
 from moorings.sampling.bench import Bench
 from moorings.store import Run
 from moorings.supervise.benches import LookAnswers, RoundGathering, SharedEmbedder
+from moorings.supervise.kept import open_plan
 from moorings.supervise.lineage import Lineage
 from moorings.supervise.models import spec_of
 from moorings.supervise.plan import RunPlan
-from moorings.supervise.round import read_rows
-from moorings.supervise.supervisor import open_plan
+from moorings.supervise.rows import read_rows
 
 __all__ = ["RoundTruth", "truths"]
 
@@ -92,7 +92,7 @@ def _truth(
 ) -> RoundTruth:
     gate = plan.section.gate
     # Behind all that the gate may ask for.
-    start = (plan.section.rounds + gate.retries) * gate.budget + (number - 1) * n
+    start = gate.spent + (plan.section.rounds + gate.retries) * gate.budget + (number - 1) * n
     watched = next(one for one in plan.watched if one.name == name)
     if name == "triggers":
         d, levels = _opinions(plan.questions.take(start, n), sides)

@@ -29,7 +29,7 @@ from _rails_truth import RoundTruth, truths
 from moorings.store import Run
 from moorings.supervise.lineage import Lineage
 from moorings.supervise.observer import Silent
-from moorings.supervise.round import read_rows
+from moorings.supervise.rows import read_rows
 from moorings.supervise.state import RunState, read_state
 from moorings.supervise.supervisor import resume, supervise
 from moorings.supervise.wishes import approve

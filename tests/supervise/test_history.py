@@ -31,7 +31,7 @@ def test_an_old_run_verifies_and_is_reported(history: Path) -> None:
     proof = verify_run(history)
     assert proof.ok, proof.problems
     assert (proof.n_models, proof.n_events) == (3, 27)
-    assert proof.lineage.startswith("LINEAGE")
+    assert proof.lineage.startswith("ca8c33d207d4c15e")
     state = state_of(history)
     assert (state.status, state.round, state.promoted_round) == ("running", 3, 1)
     story = story_of(history)

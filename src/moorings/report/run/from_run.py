@@ -83,7 +83,7 @@ def story_of(root: Path) -> RunStory:
     return RunStory(
         title=plan.charter.title,
         purpose=plan.charter.purpose,
-        run=root.name,
+        run=root.resolve().name,
         status=_status(state, events),
         promoted_round=state.promoted_round,
         n_rounds=plan.section.rounds,
