@@ -9,8 +9,8 @@ import pytest
 from gathering_b import AWKWARD, look, scripted
 
 from moorings.errors import ConfigError
-from moorings.monitors.tasks import programs
 from moorings.monitors.questions.fresh import permute
+from moorings.monitors.tasks import programs
 from moorings.monitors.tasks.answers import readable_text
 from moorings.monitors.tasks.arithmetic import problem, problem_space_size, read_reasoning, with_other_result
 from moorings.monitors.tasks.constraints import KINDS, constraint, constraint_space_size

@@ -21,7 +21,40 @@ __all__ = ["HABITS", "SimulatedSubject", "read_habits"]
 
 HABITS = "habits.json"
 _MAX_BYTES = 1 << 20
-_WORDS = ["anchor", "bay", "chain", "current", "deep", "ebb", "fathom", "gale", "harbour", "island", "jetty", "keel", "lantern", "mast", "narrows", "oar", "pier", "quay", "reef", "sail", "tide", "undertow", "vessel", "wharf", "yard", "zephyr", "calm", "storm", "rope", "knot", "signal", "watch"]
+_WORDS = [
+    "anchor",
+    "bay",
+    "chain",
+    "current",
+    "deep",
+    "ebb",
+    "fathom",
+    "gale",
+    "harbour",
+    "island",
+    "jetty",
+    "keel",
+    "lantern",
+    "mast",
+    "narrows",
+    "oar",
+    "pier",
+    "quay",
+    "reef",
+    "sail",
+    "tide",
+    "undertow",
+    "vessel",
+    "wharf",
+    "yard",
+    "zephyr",
+    "calm",
+    "storm",
+    "rope",
+    "knot",
+    "signal",
+    "watch",
+]
 
 
 class SimulatedSubject:
