@@ -64,7 +64,7 @@ class GateKeeper:
         look, answers = 0, list[LookAnswers]()
         while True:
             opened = self.lineage.get(f"{attempt.key} look{look}")
-            wanting = opened["monitors"] if opened else [name for name in self.watched if self._wants(name)]
+            wanting = opened["monitors"] if opened else self._wanting(look)
             if not wanting:
                 break
             with attempt.phase(f"look {look + 1}"):
@@ -74,6 +74,14 @@ class GateKeeper:
             look += 1
         if len(answers) > 1:
             self._discover(attempt, "all looks", answers)
+
+    def _wanting(self, look: int) -> list[str]:
+        """Monitors that get the next look; none once the round cannot be promoted, or for what would only be noted."""
+        names = [name for name in self.watched if self._wants(name)]
+        listed = {one.name for one in self.plan.watched}
+        lost = look > 0 and any(self.gate.status(name) == "harm" for name in listed)
+        only_noted = self.plan.section.gate.unlisted == "note" and look > 0 and listed.isdisjoint(names)
+        return [] if lost or only_noted else names
 
     def _wants(self, name: str) -> bool:
         """Whether a monitor gets another look; one that finds few units in a look, or none, has no more looks than others."""
