@@ -34,6 +34,8 @@ def test_a_planted_fault_is_rolled_back_and_the_retry_is_promoted(charter: Write
     assert (state.status, state.promoted_round, state.n_rollbacks) == ("finished", 3, 1)
     assert events(run, "decided")[1]["back_to"] == 1
     assert "praise" in events(run, "decided")[1]["causes"]
+    # Once harm is shown the round is lost, so no further look is bought.
+    assert len([d for d in events(run, "opened") if (d["round"], d["attempt"]) == (2, 0)]) == 1
 
 
 def test_a_run_without_tries_left_ends_on_the_last_good_model(charter: Write, tmp_path: Path) -> None:
