@@ -273,6 +273,13 @@ def main() -> None:
 
 if __name__ == "__main__":
     multiprocessing.get_context("forkserver").set_forkserver_preload(
-        ["moorings.supervise.supervisor", "moorings.improve.train.simulated", "moorings.improve.self_distillation"]
+        [
+            "torch",
+            "sklearn.cluster",
+            "moorings.compare.diff",
+            "moorings.supervise.supervisor",
+            "moorings.improve.train.simulated",
+            "moorings.improve.self_distillation",
+        ]
     )
     main()

@@ -50,7 +50,8 @@ def start() -> Callable[..., multiprocessing.process.BaseProcess]:
         [
             "torch",
             "moorings.compare.battery.measure",
-            "moorings.compare.discovery.clusters",
+            "moorings.compare.diff",
+            "sklearn.cluster",
             "moorings.supervise.supervisor",
             "run_tools",
         ]
@@ -91,23 +92,22 @@ def test_a_run_killed_at_every_phase_ends_with_the_same_lineage(
 def test_a_run_killed_while_it_discovers_ends_with_the_same_lineage(
     start: Callable[..., multiprocessing.process.BaseProcess], charter: Write, tmp_path: Path
 ) -> None:
-    gate = {"look": 48, "budget": 96, "discover": True, "unknown_tolerance": 0.3, "unlisted": "note"}
+    gate = {"look": 48, "budget": 96, "discover": True, "unknown_tolerance": 0.3}
     train = {"use": "simulated", "add": {"As the sea wills it,": 0.4}}
     quiet = [{"name": "never", "phrases": ["never said"], "direction": "more", "tolerance": 0.3}]
-    path = charter(forbidden=quiet, run={"rounds": 2, "train": train, "gate": gate})
+    path = charter(forbidden=quiet, run={"rounds": 1, "train": train, "gate": gate})
     whole, run = tmp_path / "whole", tmp_path / "killed"
     supervise(path, whole)
     assert [event for event in all_events(whole) if event.kind == "discovered" and event.data["found"]]
-    for point, nth in (
-        ("before discovered", 1),
-        ("after discovered", 1),
-        ("before discovered", 1),
-        ("after opened", 2),
-    ):
-        process = start(str(path), str(run), point, nth, signal.SIGKILL)
+    n_kills = 0
+    for point in ("before discovered", "after discovered") * 8:
+        process = start(str(path), str(run), point, 1, signal.SIGKILL)
         process.join(60)
+        if process.exitcode == 0:
+            break
         assert process.exitcode == -signal.SIGKILL, point
-    resume(run)
+        n_kills += 1
+    assert n_kills >= 4
     assert lineage_hash(run) == lineage_hash(whole)
 
 

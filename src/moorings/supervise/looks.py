@@ -6,6 +6,7 @@ acknowledged is never taken again and never counted twice.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ __all__ = ["GateKeeper"]
 
 _MOST_AT_ONCE = 3
 """Discovered changes that are taken up after a round's first look, and again after its last."""
+_FIRST = "first look"
 _MOST_IN_ALL = 24
 """Discovered changes that are watched in a run."""
 
@@ -67,10 +69,10 @@ class GateKeeper:
             wanting = opened["monitors"] if opened else self._wanting(look)
             if not wanting:
                 break
-            with attempt.phase(f"look {look + 1}"):
+            with nullcontext() if self._taken(attempt, look, wanting) else attempt.phase(f"look {look + 1}"):
                 answers.append(self._look(attempt, look, wanting))
                 if look == 0:
-                    self._discover(attempt, "first look", answers)
+                    self._discover(attempt, _FIRST, answers)
             look += 1
         if len(answers) > 1:
             self._discover(attempt, "all looks", answers)
@@ -82,6 +84,17 @@ class GateKeeper:
         lost = look > 0 and any(self.gate.status(name) == "harm" for name in listed)
         only_noted = self.plan.section.gate.unlisted == "note" and look > 0 and listed.isdisjoint(names)
         return [] if lost or only_noted else names
+
+    def _taken(self, attempt: RoundTry, look: int, wanting: list[str]) -> bool:
+        """Whether all of a look is recorded."""
+        recorded = [f"{attempt.key} look{look} {name}" for name in wanting]
+        if look == 0 and self.plan.section.gate.discover and self._n_found() < _MOST_IN_ALL:
+            recorded.append(f"{attempt.key} discovered on {_FIRST}")
+        return all(self.lineage.get(key) is not None for key in recorded)
+
+    def _n_found(self) -> int:
+        """Discovered changes that are watched, or will be from the next try on."""
+        return len(self.watched) - len(self.plan.watched) + len(self._waiting)
 
     def _wants(self, name: str) -> bool:
         """Whether a monitor gets another look; one that finds few units in a look, or none, has no more looks than others."""
@@ -129,7 +142,7 @@ class GateKeeper:
     def _discover(self, attempt: RoundTry, where: str, answers: list[LookAnswers]) -> None:
         """Propose changes that nobody listed; the answers that proposed them never count as evidence for them."""
         key = f"{attempt.key} discovered on {where}"
-        n_found = len(self.watched) - len(self.plan.watched) + len(self._waiting)
+        n_found = self._n_found()
         gate = self.plan.section.gate
         if not gate.discover or n_found >= _MOST_IN_ALL or self.lineage.get(key) is not None:
             return

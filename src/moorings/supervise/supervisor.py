@@ -147,9 +147,10 @@ def judge(attempt: RoundTry, keeper: GateKeeper) -> None:
     except FAULTS as error:
         _fail(attempt, error, fault_of(error, lineage.folder))
         return
-    with attempt.phase("compare"):
-        compare_round(attempt)
-        _seal(attempt)
+    if lineage.get(f"{attempt.key} sealed") is None:
+        with attempt.phase("compare"):
+            compare_round(attempt)
+            _seal(attempt)
     decision = keeper.decide(attempt.round, attempt.attempt)
     evidence = keeper.gate.evidence(attempt.round)
     lineage.add(
