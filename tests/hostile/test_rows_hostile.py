@@ -9,10 +9,11 @@ import pickle
 import subprocess
 import sys
 import tracemalloc
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from moorings.errors import InputError
@@ -95,8 +96,7 @@ def test_half_a_line_at_the_end_is_told_apart(tmp_path: Path) -> None:
 @given(st.lists(st.binary(max_size=60).map(lambda line: line.replace(b"\n", b"")), max_size=6))
 @settings(max_examples=150, deadline=None)
 def test_no_line_is_lost(tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]) -> None:
-    if lines and lines[0][:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return
+    assume(not lines or not lines[0].startswith((BOM_UTF16_LE, BOM_UTF16_BE, BOM_UTF32_LE, BOM_UTF32_BE)))
     path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
     path.write_bytes(b"\n".join(lines))
     reader = RowReader(path, skip_bad=True)
@@ -165,7 +165,8 @@ def test_the_fuzzer_finds_nothing(tmp_path: Path) -> None:
     if importlib.util.find_spec("atheris") is None:
         pytest.skip("atheris is not installed")
     seconds = os.environ.get("MOORINGS_FUZZ_S", "15")
-    command = [sys.executable, str(FUZZER), f"-max_total_time={seconds}", f"-artifact_prefix={tmp_path}/"]
+    limits = ["-rss_limit_mb=0", "-malloc_limit_mb=512"]  # the peak counts this process's own, from before the exec
+    command = [sys.executable, str(FUZZER), f"-max_total_time={seconds}", f"-artifact_prefix={tmp_path}/", *limits]
     env = {**os.environ, "TMPDIR": str(tmp_path)}
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env, timeout=280, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -119,7 +119,7 @@ def test_a_run_that_ended_in_a_rollback_is_called_so(tmp_path: Path) -> None:
 
 
 def test_what_was_discovered_is_watched_and_compared(tmp_path: Path) -> None:
-    gate = {"look": 64, "budget": 128, "discover": True, "compare": True, "unlisted": "note", "unknown_tolerance": 0.3}
+    gate = {"look": 64, "budget": 128, "discover": True, "compare": True, "unknown_tolerance": 0.3}
     train = {"use": "simulated", "add": {"As the sea wills it,": 0.5}}
     run = _run(tmp_path, rounds=1, train=train, gate=gate)
     story, html = _told(run)
