@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from moorings.errors import ConfigError, InputError
-from moorings.improve.asking import score_all
 from moorings.improve.data import DataRow
 from moorings.improve.pipeline import collect
+from moorings.monitors.data_poisoning import row_losses
 from moorings.monitors.data_screen import screen_rows
 from moorings.records import canonical_json
-from moorings.subjects.protocol import TokenLogprobs
 from moorings.supervise.benches import RoundWorkbench
 from moorings.supervise.lineage import Lineage
 from moorings.supervise.questions import training_prompts
@@ -117,23 +116,15 @@ def finite(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def _losses(attempt: RoundTry, rows: Sequence[DataRow]) -> list[float] | None:
-    """Mean nats a token of each response under the anchor; None where it cannot tell."""
-    if len(rows) > _MOST_SCORED:
+    """Mean nats a token of each response under the anchor, kept where the gate looks for them; None where it cannot tell."""
+    if not 0 < len(rows) <= _MOST_SCORED:
         return None
-    bench = attempt.bench(attempt.plan.section.subject, "anchor", "audit")
     try:
-        scored = score_all(bench, [(row.prompt, row.response) for row in rows], "rows")
+        return row_losses(attempt.anchor, list(rows))
     except ConfigError:
         return None
     finally:
-        bench.close()
-    return [_mean_loss(one) for one in scored]
-
-
-def _mean_loss(scored: TokenLogprobs | None) -> float:
-    if scored is None or not scored.logprobs_nats:
-        return float("nan")
-    return -sum(scored.logprobs_nats) / len(scored.logprobs_nats)
+        attempt.anchor.close()
 
 
 def _to_lines(rows: Sequence[DataRow]) -> bytes:
