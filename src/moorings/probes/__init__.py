@@ -1,0 +1,1 @@
+"""Question sets whose answers are known: built, filtered, asked, scored, and given to others."""
