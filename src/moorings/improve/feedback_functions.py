@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
 
 from moorings.compare.battery import Text, features
+from moorings.feedback.reward import Graded
 from moorings.improve.asking import Judging, judge_yes, score_all
 from moorings.improve.data import Workbench
 from moorings.method import MethodConfig, Methods
@@ -22,24 +23,7 @@ from moorings.method import MethodConfig, Methods
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-    from moorings.records import Message
-
 __all__ = ["FeedbackFunction", "Graded", "count_phrases", "feature_values", "feedback_functions"]
-
-
-class Graded(NamedTuple):
-    """An answer that is to be graded."""
-
-    messages: tuple[Message, ...]
-    """The prompt."""
-    response: str
-    metadata: dict[str, Any] = {}  # noqa: RUF012 - never changed
-    """Of the prompt, such as its answer key."""
-
-    @property
-    def question(self) -> str:
-        """What the last turn asks."""
-        return self.messages[-1].content if self.messages else ""
 
 
 FeedbackFunction = Callable[[Sequence[Graded], Workbench, str], "Float[np.ndarray, ' n']"]

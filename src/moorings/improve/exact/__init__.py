@@ -1,0 +1,1 @@
+"""Policies whose expectations are exact: softmax over answers that were stored or can be enumerated."""
