@@ -7,6 +7,7 @@ group is all answers weighted by the policy, and live models, where it is what w
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -17,7 +18,7 @@ from moorings.method import MethodConfig, Methods
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["Advantages", "Batch", "Objective", "ObjectiveConfig", "leave_one_out", "objectives"]
+__all__ = ["Advantages", "Batch", "Objective", "ObjectiveConfig", "leave_one_out", "objectives", "standardised"]
 
 
 class ObjectiveConfig(MethodConfig):
@@ -36,6 +37,8 @@ class Batch:
     weights: Float[np.ndarray, "groups size"] | None = None
     """Probability of each answer within its group; equal if None, as for answers that were sampled."""
     step: int = 0
+    gradients: Callable[[Float[np.ndarray, "n groups size"]], Float[np.ndarray, "n d"]] | None = None
+    """Gradient of the policy's parameters for each of n fixed advantages, where it can be had; exact MGDA needs it."""
 
     def means(self) -> Float[np.ndarray, " objectives"]:
         """Mean of each reward under the policy."""
@@ -73,6 +76,20 @@ class Objective(Protocol):
         ...
 
 
+def standardised(
+    advantages: Float[np.ndarray, "n groups size"], weights: Float[np.ndarray, "groups size"] | None = None
+) -> Float[np.ndarray, "n groups size"]:
+    """Each objective's advantages over their root mean square in the batch; an objective without any stays 0.
+
+    >>> standardised(np.array([[[3.0, -3.0]], [[0.0, 0.0]]])).tolist()
+    [[[1.0, -1.0]], [[0.0, 0.0]]]
+    """
+    squares = advantages**2
+    mean = squares.mean(axis=(1, 2)) if weights is None else (squares * weights).sum(axis=2).mean(axis=1)
+    scale = np.sqrt(mean)[:, None, None]
+    return np.asarray(np.divide(advantages, scale, out=np.zeros_like(advantages), where=scale > 1e-12))
+
+
 def leave_one_out(
     values: Float[np.ndarray, "... groups size"], weights: Float[np.ndarray, "groups size"] | None = None
 ) -> Float[np.ndarray, "... groups size"]:
@@ -93,6 +110,7 @@ objectives: Methods[Objective] = Methods(
     "objective",
     builtin={
         "all_constrained": "moorings.improve.objectives.constrained",
+        "mgda": "moorings.improve.objectives.mgda",
         "mu_constrained": "moorings.improve.objectives.constrained",
         "pama": "moorings.improve.objectives.pama",
         "satisfice": "moorings.improve.objectives.satisfice",
