@@ -119,6 +119,7 @@ class Tally:
     lost: int = 0
     """Acknowledged events or answers that were gone or altered after a kill, and runs that no longer verify."""
     doubled: int = 0
+    runs: int = 0
     again: int = 0
     """Phases that began although they had ended."""
     unlike: int = 0
@@ -169,7 +170,8 @@ def finish_run(charter: Path, run: Path, logs: Path) -> None:
 
 def killed_run(kind: str, charter: Path, base: Path, most: int, rng: random.Random, tally: Tally) -> Path:
     """One run, killed until it is over or there were kills enough, then finished."""
-    run, logs = base / f"run{tally.kills}", base / f"logs{tally.kills}"
+    run, logs = base / f"run{tally.runs}", base / f"logs{tally.runs}"
+    tally.runs += 1
     logs.mkdir()
     known: Any = ([], {}, Counter(), set())
     while tally.kills < most:
