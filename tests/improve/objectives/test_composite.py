@@ -71,8 +71,9 @@ def test_the_mixed_advantage_and_the_multipliers_follow_the_equations() -> None:
     batch = _batch(SoftmaxPolicy(np.random.default_rng(1).normal(size=(6, 40))))
     made = Constrained(ConstrainedConfig(thresholds={"clear": 1.0}, momentum=0.0, seed=4), "mu")
     mu = np.random.default_rng(4).normal(scale=0.01, size=1)
-    each = standardised(leave_one_out(np.stack([-batch.log_ratio, REWARDS[0]]), batch.weights), batch.weights)
-    expected = (1 - expit(mu)) * each[0] + expit(mu) * each[1]
+    task = -0.2 * leave_one_out(batch.log_ratio, batch.weights)
+    each = standardised(leave_one_out(REWARDS[:1], batch.weights), batch.weights)
+    expected = (1 - expit(mu)) * task + expit(mu) * each[0]
     found = made.advantages(batch)
     np.testing.assert_allclose(found.values, expected)
     gap = batch.means()[0] - 1.0

@@ -8,11 +8,12 @@ all   max sum a_i v_i   subject to v_i <= theta_i    sigma = sigmoid
 xi    max v_KL          subject to v_i =  theta_i    sigma = tanh
 
 A_mix = (N - sum sigma(mu_i)) A_0 + sum s_i sigma(mu_i) A_i with s = -1 for `all`, else 1, where v_KL is the value of
--ln(pi / pi_ref) and each A is divided by its root mean square in the batch. Multipliers descend
+-ln(pi / pi_ref) and the A of each reward is divided by its root mean square in the batch. Multipliers descend
 L = sum sigma(mu_i) s_i (J_i - theta_i), J_i held fixed, the mean reward of the batch: a reward that falls short gets
 more weight. They oscillate, only averages converge: `Trace` has them at each step.
 
-Choices that the source leaves open: with tanh the task's weight N - sum can exceed N, it is kept as printed; each
+Choices that the source leaves open: the KL's advantage keeps its size, times `kl_weight`, since dividing it by its root
+mean square makes the pull to the start model as strong beside it as far away; with tanh the task's weight N - sum can exceed N, it is kept as printed; each
 multiplier gets its own first draw (the released code shares one); thresholds are found by name.
 What it must show: >=, <= and = hold at the end of training on an exact policy (tests, benchmarks/composite.py).
 """
@@ -48,6 +49,8 @@ class ConstrainedConfig(ObjectiveConfig):
     """By name of the reward, in the units of the rewards as they come: standardised ones if they are."""
     weights: dict[str, float] = Field(default_factory=dict)
     """Of the task of `all`, by name; 1 if not given."""
+    kl_weight: float = Field(default=0.2, gt=0)
+    """Factor of the task of `mu` and `xi`, -ln(pi / pi_ref) in nats; the first KL coefficient of table 2 of the source."""
     learning_rate: float = Field(default=0.1, gt=0)
     """Of the multipliers; table 2 of the source."""
     momentum: float = Field(default=0.1, ge=0, lt=1)
@@ -84,12 +87,13 @@ class Constrained:
         if self.form == "all":
             factors = np.array([self.config.weights.get(name, 1.0) for name in batch.names])
             task = np.tensordot(factors, batch.rewards, axes=1)
+            task = standardised(leave_one_out(task[None], batch.weights), batch.weights)[0]
         else:
-            task = -batch.log_ratio
-        each = standardised(leave_one_out(np.stack([task, *rewards]), batch.weights), batch.weights)
+            task = leave_one_out(-self.config.kl_weight * batch.log_ratio, batch.weights)
+        each = standardised(leave_one_out(rewards, batch.weights), batch.weights)
         sign = -1.0 if self.form == "all" else 1.0
         shares = np.array(list(self.shares.values()))
-        mixed = (len(shares) - shares.sum()) * each[0] + np.tensordot(sign * shares, each[1:], axes=1)
+        mixed = (len(shares) - shares.sum()) * task + np.tensordot(sign * shares, each, axes=1)
         gaps = self._gaps(batch)
         logged = {f"share {name}": share for name, share in self.shares.items()}
         logged.update({f"beyond {name}": float(gap) for name, gap in zip(self.names, gaps, strict=True)})

@@ -32,23 +32,31 @@ class WeightedConfig(ObjectiveConfig):
 
 
 class _Weighted:
+    """An objective without anything to learn."""
+
     def __init__(self, config: WeightedConfig) -> None:
         self._weights = config.weights
 
     def advantages(self, batch: Batch) -> Advantages:
+        """See `Objective`.
+
+        Raises:
+            ConfigError: A weight is given for a reward that the batch lacks.
+        """
         weights = self._of(batch)
         joined = np.tensordot(weights, batch.rewards, axes=1)
         logged = {f"weight:{name}": float(w) for name, w in zip(batch.names, weights, strict=True)}
         return Advantages(leave_one_out(joined, batch.weights), logged)
 
     def update(self, batch: Batch) -> None:
-        """Weights are fixed."""
+        """Nothing is learned."""
 
     def state(self) -> dict[str, Any]:
+        """See `Objective`."""
         return {}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """There is nothing to take up."""
+        """See `Objective`."""
 
     def _of(self, batch: Batch) -> np.ndarray:
         if not self._weights:
