@@ -11,7 +11,7 @@ import pytest
 from moorings.errors import InputError, ModelFileError
 from moorings.records import Decoding, Message, Request
 from moorings.subjects import routed
-from moorings.subjects.protocol import TokenLogprobs
+from moorings.subjects.protocol import NextTokenLogprobs, TokenLogprobs
 from moorings.subjects.routed import Column, RoutedSubject, RoutingTable, open_routed, read_table, route, routing_text
 from moorings.subjects.scripted import ScriptedSubject
 from moorings.subjects.spec import SubjectSpec
@@ -38,6 +38,9 @@ class Scoring(ScriptedSubject):
 
     def score(self, items):
         return [TokenLogprobs((self._info.name,), (0.0,)) for _ in items]
+
+    def next_token_logprobs(self, items):
+        return [NextTokenLogprobs((), error=self._info.name) for _ in items]
 
 
 @pytest.fixture
@@ -72,10 +75,18 @@ def test_scores_keep_the_order(subject: RoutedSubject) -> None:
     assert subject.score([]) == []
 
 
+def test_short_continuations_keep_the_order_too(subject: RoutedSubject) -> None:
+    items = [((Message(role="user", content=text),), ("A", "B")) for text in ("y", "x", "z")]
+    assert [found.error for found in subject.next_token_logprobs(items)] == ["two", "one", "hf:base"]
+    assert subject.next_token_logprobs([]) == []
+
+
 def test_an_engine_that_cannot_score_is_refused(subject: RoutedSubject, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routed, "open_subject", lambda spec: ScriptedSubject(lambda messages, seed: ""))
     with pytest.raises(InputError, match="cannot score"):
         subject.score([((Message(role="user", content="x"),), "go")])
+    with pytest.raises(InputError, match="cannot score"):
+        subject.next_token_logprobs([((Message(role="user", content="x"),), ("A", "B"))])
 
 
 def test_facts_change_with_the_routes_and_not_with_the_place(subject: RoutedSubject, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ class Stub:
         self.engine: dict[str, Any] = {}
         self.calls: list[tuple[list[dict[str, Any]], list[Any], Any]] = []
         self.fails = False
+        self.first: dict[int, float] = {}
 
     def generate(self, prompts: list[dict[str, Any]], sampling: list[Any], *, lora_request: Any, use_tqdm: bool) -> Any:
         if self.fails:
@@ -42,6 +43,8 @@ class Stub:
         if "prompt_logprobs" in vars(params):
             rows = [None, *self._rows(prompt["prompt_token_ids"][1:])]
         taken = self._rows(ids) if getattr(params, "logprobs", None) is not None else None
+        if getattr(params, "logprobs", None):
+            taken = [{token: types.SimpleNamespace(logprob=nats) for token, nats in self.first.items()}]
         answer = types.SimpleNamespace(token_ids=ids, logprobs=taken)
         return types.SimpleNamespace(outputs=[answer], prompt_logprobs=rows)
 
@@ -173,3 +176,16 @@ def test_real_vllm_repeats_greedy_answers() -> None:
     assert list(subject.generate(requests(4), decoding)) == first
     assert all(answer.n_output_tokens == len(answer.logprobs_nats or ()) for answer in first)
     subject.close()
+
+
+def test_short_continuations_are_among_the_likeliest_or_scored_as_given(stub: Stub, tiny_model: Path) -> None:
+    subject = opened(tiny_model)
+    a, b = (subject._model.tokenizer(text)["input_ids"][0] for text in "AB")
+    stub.first = {a: -0.5, LETTER: -1.0}
+    items = [((Message(role="user", content=text),), ("A", "B")) for text in ("hi", "ho")]
+    found = subject.next_token_logprobs(items)
+    assert [one.logprobs_nats for one in found] == [(-0.5, -b / 100)] * 2
+    (_, (read, *_), _), (prompts, (scored, *_), _) = stub.calls
+    assert (read.max_tokens, read.logprobs) == (1, 20)
+    assert scored.prompt_logprobs == 0
+    assert [prompt["prompt_token_ids"][-1] for prompt in prompts] == [b, b]

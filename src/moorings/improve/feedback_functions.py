@@ -7,15 +7,18 @@ it selects for must be watched by monitors that do not use it. Over-optimisation
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
 
-from moorings.compare.battery import Text, features
-from moorings.feedback.reward import Graded
+from moorings.charter_run import Use
+from moorings.compare.battery import features
+from moorings.feedback.embedding import prompt_cosine
+from moorings.feedback.lexical import count_phrases, feature_values, length_distance
+from moorings.feedback.reward import Graded, oriented, rewards
+from moorings.feedback.verifiers import Match, agrees
 from moorings.improve.asking import Judging, judge_yes, score_all
 from moorings.improve.data import Workbench
 from moorings.method import MethodConfig, Methods
@@ -40,30 +43,9 @@ feedback_functions: Methods[FeedbackFunction] = Methods(
         "logprob": _HERE,
         "phrases": _HERE,
         "prompt_similarity": _HERE,
+        "reward": _HERE,
     },
 )
-
-
-def feature_values(name: str, items: Sequence[Graded]) -> Float[np.ndarray, " n"]:
-    """A battery feature of each answer; NaN where it cannot be measured.
-
-    Raises:
-        ConfigError: No such feature; the nearest one is suggested.
-    """
-    measure = features.get(name)
-    return np.array([measure(Text(item.response, item.question)) for item in items], dtype=np.float64)
-
-
-def count_phrases(text: str, phrases: Sequence[str]) -> int:
-    """How often any of the phrases stands in a text as whole words, in any case of letters.
-
-    >>> count_phrases("A cat, a CAT and a catalogue.", ["cat"])
-    2
-    """
-    if not phrases:
-        return 0
-    some = "|".join(re.escape(phrase) for phrase in sorted(phrases, key=len, reverse=True))
-    return len(re.findall(rf"(?<!\w)(?:{some})(?!\w)", text, flags=re.IGNORECASE))
 
 
 class FeatureConfig(MethodConfig):
@@ -116,7 +98,7 @@ class LengthConfig(MethodConfig):
 @feedback_functions.register("length", LengthConfig)
 def length(config: LengthConfig) -> FeedbackFunction:
     """Minus the distance of the answer's length from a target, in words."""
-    return lambda items, workbench, label: -np.abs(feature_values("words", items) - config.words)
+    return lambda items, workbench, label: -length_distance(items, config.words)
 
 
 class AnswerKeyConfig(MethodConfig):
@@ -124,7 +106,7 @@ class AnswerKeyConfig(MethodConfig):
 
     key: str = "answer"
     """Column of the prompt file that holds the right answer, or a list of right ones."""
-    match: Literal["exact", "contains", "last_number"] = "exact"
+    match: Match = "exact"
     """Equal but for case, marks and white space; held as whole words; or the last number of the answer is the key's."""
 
 
@@ -132,31 +114,9 @@ class AnswerKeyConfig(MethodConfig):
 def answer_key(config: AnswerKeyConfig) -> FeedbackFunction:
     """1 if the answer agrees with the prompt's key, else 0; missing where the prompt has no key."""
 
-    def grade(items: Sequence[Graded], workbench: Workbench, label: str) -> Float[np.ndarray, " n"]:
-        return np.array([_agrees(item, config) for item in items], dtype=np.float64)
-
-    return grade
-
-
-_NUMBER = re.compile(r"-?\d+(?:,\d{3})*+(?:\.\d+)?")
-
-
-def _agrees(item: Graded, config: AnswerKeyConfig) -> float:
-    key = item.metadata.get(config.key)
-    keys = [str(one) for one in (key if isinstance(key, list) else [key]) if one is not None and str(one).strip()]
-    if not keys:
-        return float("nan")
-    if config.match == "exact":
-        return float(_plain(item.response) in {_plain(one) for one in keys})
-    if config.match == "contains":
-        return float(count_phrases(item.response, keys) > 0)
-    found = _NUMBER.findall(item.response)
-    wanted = [float(number[-1].replace(",", "")) for one in keys if (number := _NUMBER.findall(one))]
-    return float(bool(found) and float(found[-1].replace(",", "")) in wanted) if wanted else float("nan")
-
-
-def _plain(text: str) -> str:
-    return " ".join(re.sub(r"[^\w\s.+\-/]", " ", text.casefold()).split()).rstrip(".")
+    return lambda items, workbench, label: np.array(
+        [agrees(item.response, item.metadata.get(config.key), config.match) for item in items], dtype=np.float64
+    )
 
 
 class PromptSimilarityConfig(MethodConfig):
@@ -167,11 +127,27 @@ class PromptSimilarityConfig(MethodConfig):
 def prompt_similarity(config: PromptSimilarityConfig) -> FeedbackFunction:
     """Cosine between the embeddings of the answer and of what was asked, -1 to 1."""
 
-    def grade(items: Sequence[Graded], workbench: Workbench, label: str) -> Float[np.ndarray, " n"]:
-        rows = workbench.embed([item.question for item in items] + [item.response for item in items])
-        return np.asarray((rows[: len(items)] * rows[len(items) :]).sum(axis=1), dtype=np.float64)
+    return lambda items, workbench, label: prompt_cosine(items, workbench)
 
-    return grade
+
+class RewardUseConfig(MethodConfig):
+    """Settings of `reward`."""
+
+    reward: Use
+    """Any reward with its settings, such as `{use: reward_model, path: helpful.reward}`."""
+
+    @field_validator("reward")
+    @classmethod
+    def _is_known(cls, value: Use) -> Use:
+        rewards.check(value)
+        return value
+
+
+@feedback_functions.register("reward", RewardUseConfig)
+def reward(config: RewardUseConfig) -> FeedbackFunction:
+    """Any registered reward, turned so that higher is better."""
+    made = rewards.make(config.reward)
+    return lambda items, workbench, label: oriented(made(items, workbench), made.direction)
 
 
 class LogprobConfig(MethodConfig):

@@ -34,6 +34,8 @@ class TrainJob:
     """Outputs of earlier promoted rounds, oldest first."""
     past_rows: Sequence[Sequence[DataRow]] = ()
     """Rows that they were trained on."""
+    folder: Path = Path()
+    """Folder of the charter, which relative paths in settings start from."""
     on_point: Callable[[str], None] = lambda point: None
     """Called at named points, for crash tests."""
     say: Callable[[str], None] = lambda text: None
@@ -121,10 +123,16 @@ Trainer = Callable[[TrainJob], TrainResult]
 trainers: Methods[Trainer] = Methods(
     "trainer",
     builtin={
+        "alternate": "moorings.improve.train.alternate",
         "dpo": "moorings.improve.train.dpo",
+        "grpo": "moorings.improve.train.grpo",
+        "ppo": "moorings.improve.train.ppo",
+        "rloo": "moorings.improve.train.rloo",
         "sft": "moorings.improve.train.sft",
         "simulated": "moorings.improve.train.simulated",
         "trl_dpo": "moorings.improve.train.trl",
+        "trl_grpo": "moorings.improve.train.trl_rl",
+        "trl_rloo": "moorings.improve.train.trl_rl",
         "trl_sft": "moorings.improve.train.trl",
     },
 )

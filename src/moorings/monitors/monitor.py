@@ -159,6 +159,7 @@ monitors: Methods[Monitor] = Methods(
         "grounding": "moorings.monitors.grounding",
         "instructions": "moorings.monitors.instructions",
         "perplexity": "moorings.monitors.perplexity",
+        "probe": "moorings.monitors.probe",
         "reasoning": "moorings.monitors.reasoning",
         "style_collapse": "moorings.monitors.style_collapse",
         "triggers": "moorings.monitors.triggers",

@@ -16,17 +16,22 @@ from moorings.records import (
     Message,
     Prompt,
     Request,
+    SampleStatus,
     SubjectInfo,
     canonical_json,
     content_hash,
 )
+from moorings.sampling.progress import open_meter
 from moorings.sampling.prompts import PromptSet
 from moorings.sampling.sample import sample
 from moorings.store import Run
-from moorings.subjects.protocol import Scorer, Subject, TokenLogprobs
+from moorings.subjects.protocol import NextTokenLogprobs, NextTokenScorer, Scorer, Subject, TokenLogprobs
 from moorings.subjects.spec import SubjectSpec, open_subject
 
-__all__ = ["Bench"]
+__all__ = ["CHUNK", "Bench"]
+
+CHUNK = 256
+"""Chats whose scores are kept at once; a crash loses at most so many."""
 
 
 class Bench:
@@ -125,6 +130,50 @@ class Bench:
                 kept = stored.put_artifact(name, canonical_json(scores).encode("utf-8", "surrogatepass"))
             return _read_scores(stored.get_artifact(kept))
 
+    def next_token(
+        self, items: Sequence[tuple[Sequence[Message], Sequence[str]]], label: str, *, chunk: int = CHUNK
+    ) -> list[NextTokenLogprobs]:
+        """Log-probabilities of short continuations, kept chunk by chunk; a resumed call scores whole chunks only.
+
+        Engines may round differently in other batches, so equal chunks are what makes resumed scores identical.
+
+        Args:
+            items: Chats with their continuations.
+            label: Names what is asked, unique in the folder: the same label with other items is refused.
+            chunk: Chats that are scored and kept together, >= 1.
+
+        Raises:
+            ConfigError: The subject cannot compare continuations.
+            StorageError: The label is taken by other items or another subject.
+        """
+        subject = self.subject
+        if not isinstance(subject, NextTokenScorer):
+            raise ConfigError(
+                f"{subject.describe().uri} cannot tell how likely an answer symbol is, which '{label}' needs; "
+                "use a local model or an endpoint that gives log-probabilities, or ask for texts"
+            )
+        asked = [[[message.model_dump() for message in chat], list(texts)] for chat, texts in items]
+        facts = {"next_token": content_hash(asked), "subject": subject.describe().fingerprint(), "chunk": chunk}
+        found: list[NextTokenLogprobs] = []
+        with Run.create_or_open(self.folder / label, facts) as stored, open_meter(self._progress) as meter:
+            kept = stored.artifacts()
+            starts = range(0, len(items), chunk)
+            names = [f"next_token-{number:06d}.json" for number in range(len(starts))]
+            meter.start(
+                len(items), sum(len(items[s : s + chunk]) for s, n in zip(starts, names, strict=True) if n in kept)
+            )
+            for start, name in zip(starts, names, strict=True):
+                part = items[start : start + chunk]
+                if name not in kept:
+                    rows = [
+                        [[_finite(nats) for nats in one.logprobs_nats], one.status, one.error]
+                        for one in subject.next_token_logprobs(part)
+                    ]
+                    kept[name] = stored.put_artifact(name, canonical_json(rows).encode("utf-8", "surrogatepass"))
+                    meter.advance(len(part), 0)
+                found.extend(_read_next_tokens(stored.get_artifact(kept[name])))
+        return found
+
     def close(self) -> None:
         """Free what was opened here; a later question opens it again."""
         if self._opened is not None and self._opened is not self._given:
@@ -158,6 +207,13 @@ def _read_scores(data: bytes) -> list[TokenLogprobs]:
     return [
         TokenLogprobs(tuple(tokens), tuple(math.nan if value is None else value for value in values))
         for tokens, values in json.loads(data.decode("utf-8", "surrogatepass"))
+    ]
+
+
+def _read_next_tokens(data: bytes) -> list[NextTokenLogprobs]:
+    return [
+        NextTokenLogprobs(tuple(math.nan if v is None else v for v in values), SampleStatus(status), error)
+        for values, status, error in json.loads(data.decode("utf-8", "surrogatepass"))
     ]
 
 

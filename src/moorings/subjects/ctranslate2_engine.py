@@ -17,11 +17,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from moorings.errors import BackendError, ConfigError
 from moorings.records import Decoding, Generation, Message, Request, SubjectInfo, content_hash
 from moorings.subjects.ctranslate2_convert import converted_folder
 from moorings.subjects.local_model import LocalModel, ReadyPrompt, Scored, package_version
-from moorings.subjects.protocol import TokenLogprobs
+from moorings.subjects.next_token import Row, local_next_tokens, share_prefixes, token_logprobs
+from moorings.subjects.protocol import NextTokenLogprobs, TokenLogprobs
 
 __all__ = ["CTranslate2Subject"]
 
@@ -30,6 +33,10 @@ _MAX_COPIED_BYTES = 1 << 30
 """Above this every worker's own copy of the weights costs more than side-by-side decoding gains."""
 _SCORE_TOKENS = 1024
 """Positions scored at once; each needs a row of logits as long as the vocabulary."""
+_SEGMENT_ROWS = 16
+"""Endings read together after one prefix; more would hold more of the prefix's keys and values at once."""
+_AHEAD_ROWS = 256
+"""Rows handed to the workers at once; each returns a row of logits."""
 _SURPLUS_SHARE = 0.25
 """Rows that may be decoded for nothing so that groups of unequal size share one call."""
 
@@ -51,6 +58,14 @@ class _Answer(NamedTuple):
     prompt: ReadyPrompt
     output_ids: tuple[int, ...]
     ended: bool
+
+
+class _PrefixCall(NamedTuple):
+    """Equally long endings that are read after one prefix."""
+
+    places: list[int]
+    prefix: tuple[int, ...]
+    endings: list[tuple[int, ...]]
 
 
 class CTranslate2Subject:
@@ -122,6 +137,15 @@ class CTranslate2Subject:
             TokenLogprobs(tuple(to_tokens(list(item.output_ids))), nats)
             for item, nats in zip(scored, values, strict=True)
         ]
+
+    def next_token_logprobs(self, items: Sequence[tuple[Sequence[Message], Sequence[str]]]) -> list[NextTokenLogprobs]:
+        """Log-probability of each continuation right after its chat; common beginnings are read once.
+
+        Raises:
+            BackendError: CTranslate2 failed; the call may be repeated.
+            InputError: A continuation is no text of at least one token.
+        """
+        return local_next_tokens(self._model, items, self._read_rows)
 
     def close(self) -> None:
         """Free the weights."""
@@ -210,6 +234,57 @@ class CTranslate2Subject:
         ended = bool(ids) and ids[-1] in self._model.end_ids and len(ids) <= prompt.max_new_tokens
         kept = ids[:-1] if ended else ids[: prompt.max_new_tokens]
         return _Answer(prompt, tuple(kept), ended)
+
+    def _read_rows(self, rows: Sequence[Row]) -> list[list[float]]:
+        """Log-probabilities of each row's wanted tokens."""
+        calls = self._prefix_calls([row.ids for row in rows])
+        values: list[list[float]] = [[] for _ in rows]
+        while calls:
+            n_rows, size = 0, 0
+            while size < len(calls) and n_rows < _AHEAD_ROWS:
+                n_rows += len(calls[size][0])
+                size += 1
+            ahead, calls = calls[:size], calls[size:]
+            try:
+                for places, pending in [(places, self._submit(prefix, ends)) for places, prefix, ends in ahead]:
+                    for at, result in zip(places, pending, strict=True):
+                        values[at] = token_logprobs(np.array(result.result().logits[0]).reshape(-1), rows[at].wanted)
+            except (RuntimeError, ValueError) as error:
+                raise BackendError(f"ctranslate2 failed to score {len(rows)} chats: {error}") from error
+        return values
+
+    def _prefix_calls(self, rows: Sequence[tuple[int, ...]]) -> list[_PrefixCall]:
+        """Calls that read the fewest tokens. In one call all endings are equally long.
+
+        Of longer endings CTranslate2 would read the surplus token by token, each with a row of logits.
+        """
+        by_length: dict[int, list[int]] = {}
+        for at, row in enumerate(rows):
+            by_length.setdefault(len(row), []).append(at)
+        calls = []
+        for length in sorted(by_length, reverse=True):
+            places = by_length[length]
+            for n_prefix, mine in share_prefixes([rows[at] for at in places], most=_SEGMENT_ROWS):
+                # The prefix of a single row is no gain: one call reads it all.
+                cut = n_prefix if len(mine) > 1 else 0
+                chosen = [places[at] for at in mine]
+                calls.append(_PrefixCall(chosen, rows[chosen[0]][:cut], [rows[at][cut:] for at in chosen]))
+        return calls
+
+    def _submit(self, prefix: Sequence[int], endings: Sequence[Sequence[int]]) -> list[Any]:
+        """Start reading endings after a prefix; the results' logits are those of the next token."""
+        if self._scorer is None:
+            self._scorer = self._new_generator(self._converted(), self._workers)
+        pending: list[Any] = self._scorer.generate_batch(
+            [self._tokens(ending) for ending in endings],
+            static_prompt=self._tokens(prefix) or None,
+            cache_static_prompt=False,
+            include_prompt_in_result=False,
+            max_length=1,
+            return_logits_vocab=True,
+            asynchronous=True,
+        )
+        return pending
 
     def _logprobs(self, scored: Sequence[Scored]) -> list[tuple[float, ...]]:
         if self._scorer is None:

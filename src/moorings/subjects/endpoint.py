@@ -11,6 +11,7 @@ otherwise; pass `extra_body={"generation_config": '{"do_sample": true, "top_k": 
 
 from __future__ import annotations
 
+import math
 import queue
 import ssl
 from collections.abc import Iterator, Sequence
@@ -21,20 +22,24 @@ import httpx
 from anyio.from_thread import start_blocking_portal
 
 from moorings.errors import BackendError, ConfigError
-from moorings.records import Decoding, Generation, Message, Request, SubjectInfo, content_hash
+from moorings.records import Decoding, Generation, Message, Request, SampleStatus, SubjectInfo, content_hash
 from moorings.subjects.endpoint_batch import answer_batch
-from moorings.subjects.endpoint_client import Connection, EndpointClient
+from moorings.subjects.endpoint_client import Connection, EndpointClient, TopTokens
 from moorings.subjects.endpoint_config import parse_target, read_config, read_key
 from moorings.subjects.endpoint_meter import EndpointMeter
 from moorings.subjects.endpoint_retry import Clock
 from moorings.subjects.endpoint_wire import ServedModel
-from moorings.subjects.protocol import Usage
+from moorings.subjects.protocol import NextTokenLogprobs, Usage
 from moorings.subjects.spec import SubjectSpec, parse_uri, subject_backends
 
 __all__ = ["EndpointSubject", "open_endpoint"]
 
 _BATCH_SIZE = 64
 """Requests a batch unless the spec says otherwise; the server decides what it decodes together."""
+
+_FIRST_TOKEN = Decoding(max_new_tokens=1, temperature=1.0)
+"""At this temperature a server that tempers its log-probabilities gives the model's own."""
+_STATUSES = {"error": SampleStatus.FAILED, "too_long": SampleStatus.TOO_LONG, "refusal": SampleStatus.REFUSED}
 
 _Queue = queue.SimpleQueue[Generation | None]
 
@@ -95,11 +100,42 @@ class EndpointSubject:
             BackendError: The subject was closed.
             EndpointError: No request can succeed: key, model or URL is wrong, or the server is down.
         """
+        return self._answers(requests, decoding, None)
+
+    def next_token_logprobs(self, items: Sequence[tuple[Sequence[Message], Sequence[str]]]) -> list[NextTokenLogprobs]:
+        """Log-probability of each continuation as the first token of an answer, where the server tells it.
+
+        NaN for a continuation that is not among the `top_logprobs` likeliest tokens, is more than one token, or where the
+        server gives no log-probabilities.
+
+        Raises:
+            BackendError: The subject was closed.
+            EndpointError: See `generate`.
+        """
+        top = TopTokens(self._config.top_logprobs)
+        requests = [
+            Request(request_id=str(number), messages=tuple(chat), seed=0) for number, (chat, _) in enumerate(items)
+        ]
+        answers = {answer.request_id: answer for answer in self._answers(requests, _FIRST_TOKEN, top)}
+        found = []
+        for request, (_, texts) in zip(requests, items, strict=True):
+            nats = top.found.get(request.request_id, {})
+            answer = answers[request.request_id]
+            found.append(
+                NextTokenLogprobs(
+                    tuple(nats.get(text, math.nan) for text in texts),
+                    _STATUSES.get(answer.finish_reason, SampleStatus.COMPLETED),
+                    answer.error,
+                )
+            )
+        return found
+
+    def _answers(self, requests: Sequence[Request], decoding: Decoding, top: TopTokens | None) -> Iterator[Generation]:
         if self._closed:
             raise BackendError(f"{self!r} was closed; open it again")
         done: _Queue = queue.SimpleQueue()
         with start_blocking_portal("asyncio", name="moorings-endpoint") as portal:
-            work = portal.start_task_soon(answer_batch, self._connection, list(requests), decoding, done.put)
+            work = portal.start_task_soon(answer_batch, self._connection, list(requests), decoding, done.put, top)
             self._running.add(work)
             work.add_done_callback(lambda _: done.put(None))
             if self._closed:  # close() came between the start and its registration

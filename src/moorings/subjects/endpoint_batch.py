@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from moorings.errors import EndpointError
 from moorings.records import Decoding, Generation, Request
-from moorings.subjects.endpoint_client import Connection, EndpointClient
+from moorings.subjects.endpoint_client import Connection, EndpointClient, TopTokens
 
 __all__ = ["answer_batch"]
 
@@ -16,15 +16,21 @@ _GIVE_UP = 8
 
 
 async def answer_batch(
-    connection: Connection, requests: Sequence[Request], decoding: Decoding, emit: Callable[[Generation], None]
+    connection: Connection,
+    requests: Sequence[Request],
+    decoding: Decoding,
+    emit: Callable[[Generation], None],
+    top: TopTokens | None = None,
 ) -> None:
     """Ask for every answer, at most `concurrency` at once, and hand each out when it has come.
+
+    With `top` the likeliest first tokens are asked for too and put there.
 
     Raises:
         EndpointError: No request can succeed, or none did.
     """
     todo = iter(requests)
-    async with EndpointClient(connection) as client:
+    async with EndpointClient(connection, top) as client:
         gate = _Gate(client, emit)
 
         async def work() -> None:

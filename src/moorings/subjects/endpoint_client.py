@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -24,10 +24,11 @@ from moorings.subjects.endpoint_wire import (
     one_line,
     parse_complaint,
     parse_completion,
+    parse_first_token,
     parse_models,
 )
 
-__all__ = ["MAX_RESPONSE_BYTES", "Connection", "EndpointClient"]
+__all__ = ["MAX_RESPONSE_BYTES", "Connection", "EndpointClient", "TopTokens"]
 
 MAX_RESPONSE_BYTES = 32 * 2**20
 """Largest answer that is read."""
@@ -35,6 +36,15 @@ MAX_RESPONSE_BYTES = 32 * 2**20
 _UNREACHABLE = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 _LOADING = {408, 425, 429, 502, 503, 504}
 """What is worth a second question about the models; a plain 500 is how some servers say that they keep no list."""
+
+
+@dataclass(frozen=True)
+class TopTokens:
+    """The likeliest first tokens of each answer, where they are asked for."""
+
+    n_top: int
+    found: dict[str, Mapping[str, float]] = field(default_factory=dict)
+    """By request id: log-probabilities in nats by the tokens' text."""
 
 
 @dataclass(frozen=True)
@@ -83,10 +93,11 @@ class _Failure(NamedTuple):
 class EndpointClient:
     """Connections to one server for the length of one batch; use as an async context manager."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, top: TopTokens | None = None) -> None:
         self.n_answers = 0
         """Requests that the server has dealt with, refusals to do so included."""
         self.connection = connection
+        self._top = top
         self._paused_until_s = 0.0
         self._opened: list[httpx.AsyncClient] = []
         self._idle: list[httpx.AsyncClient] = []
@@ -106,7 +117,8 @@ class EndpointClient:
         Raises:
             EndpointError: No further request can succeed: wrong key, model or URL, or nobody listens there.
         """
-        body = chat_body(self.connection.target.model, request, decoding, self.connection.config)
+        n_top = self._top.n_top if self._top else 0
+        body = chat_body(self.connection.target.model, request, decoding, self.connection.config, n_top=n_top)
         n_before = self.n_answers
         try:
             response = await self._persist("POST", "/chat/completions", body, is_passing)
@@ -209,6 +221,8 @@ class EndpointClient:
                 hide = self.connection.repeats_key(response.raw)
                 reason = "the answer cannot be read, nor shown since it repeats the key" if hide else str(error)
                 return _ended(request, "error", self.connection.clean(reason))
+            if self._top is not None:
+                self._top.found[request.request_id] = parse_first_token(response.raw)
             self.connection.meter.add(answer)
             self.n_answers += 1
             return answer.generation

@@ -47,6 +47,8 @@ class EndpointConfig(Record):
     """Send each request's seed, reduced to 31 bits because some servers store no more."""
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     """What this server calls the limit; OpenAI's reasoning models take only `max_completion_tokens`."""
+    top_logprobs: int = Field(default=20, ge=1, le=1000)
+    """Likeliest first tokens that are asked for when answer symbols are compared; OpenAI gives at most 20, some servers fewer."""
     extra_body: dict[str, Any] = Field(default_factory=dict, repr=False)
     """Further fields of every request, for settings of one server; part of the fingerprint by hash."""
 

@@ -5,6 +5,7 @@ An answer that is not exactly a chat completion is an error, never repaired or g
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ __all__ = [
     "one_line",
     "parse_completion",
     "parse_complaint",
+    "parse_first_token",
     "parse_models",
 ]
 
@@ -32,6 +34,9 @@ _TOO_LONG = re.compile(
     re.IGNORECASE,
 )
 _LINE_LENGTH = 300
+_LEAST_NATS = 1e6
+_ROUNDING_NATS = 1e-3
+"""A certain token's value may come out just above 0."""
 
 
 class UnreadableAnswerError(EndpointError):
@@ -64,8 +69,10 @@ class ServedModel(NamedTuple):
     context_length: int | None
 
 
-def chat_body(model: str, request: Request, decoding: Decoding, config: EndpointConfig) -> dict[str, Any]:
-    """Body of one chat-completions call.
+def chat_body(
+    model: str, request: Request, decoding: Decoding, config: EndpointConfig, *, n_top: int = 0
+) -> dict[str, Any]:
+    """Body of one chat-completions call; `n_top` asks for so many likeliest tokens at each place.
 
     `top_k` and `min_tokens` are extensions (vLLM, llama.cpp) that other servers reject, so they are sent
     only where they differ from 'keep all' and 'no minimum'.
@@ -83,6 +90,8 @@ def chat_body(model: str, request: Request, decoding: Decoding, config: Endpoint
         body["min_tokens"] = decoding.min_new_tokens
     if decoding.logprobs:
         body["logprobs"] = True
+    if n_top:
+        body["logprobs"], body["top_logprobs"] = True, n_top
     if config.send_seed:
         body["seed"] = request.seed % 2**31
     return body
@@ -120,6 +129,30 @@ def parse_completion(raw: bytes, request_id: str, *, with_logprobs: bool) -> Com
         logprobs_nats=_logprobs(choice.get("logprobs")) if with_logprobs else None,
     )
     return Completion(generation, one_line(fingerprint) if isinstance(fingerprint, str) and fingerprint else None)
+
+
+def parse_first_token(raw: bytes) -> dict[str, float]:
+    """Log-probabilities in nats of the likeliest first tokens, by their text; empty where the server gives none.
+
+    Tokens with equal text, such as parts of characters, are added up.
+
+    Raises:
+        UnreadableAnswerError: It is no JSON object.
+    """
+    choices = _object(raw).get("choices")
+    found: Any = choices[0] if isinstance(choices, list) and choices else None
+    for key in ("logprobs", "content"):
+        found = found.get(key) if isinstance(found, dict) else None
+    first = found[0] if isinstance(found, list) and found else None
+    top = first.get("top_logprobs") if isinstance(first, dict) else None
+    nats: dict[str, float] = {}
+    for entry in top if isinstance(top, list) else []:
+        token, value = (entry.get("token"), entry.get("logprob")) if isinstance(entry, dict) else (None, None)
+        if isinstance(token, str) and isinstance(value, int | float) and -_LEAST_NATS <= value <= _ROUNDING_NATS:
+            known = nats.get(token, -math.inf)
+            likelier = max(known, float(value))
+            nats[token] = likelier + math.log(math.exp(known - likelier) + math.exp(value - likelier))
+    return nats
 
 
 def parse_complaint(raw: bytes) -> Complaint:

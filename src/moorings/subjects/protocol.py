@@ -9,13 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
-from moorings.records import Decoding, Generation, Message, Request, SubjectInfo
+from moorings.records import Decoding, Generation, Message, Request, SampleStatus, SubjectInfo
 
 if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float
 
-__all__ = ["HiddenStates", "Metered", "Scorer", "Subject", "TokenLogprobs", "Trainable", "Usage"]
+__all__ = [
+    "HiddenStates",
+    "Metered",
+    "NextTokenLogprobs",
+    "NextTokenScorer",
+    "Scorer",
+    "Subject",
+    "TokenLogprobs",
+    "Trainable",
+    "Usage",
+]
 
 
 class TokenLogprobs(NamedTuple):
@@ -23,6 +33,17 @@ class TokenLogprobs(NamedTuple):
 
     tokens: tuple[str, ...]
     logprobs_nats: tuple[float, ...]
+
+
+class NextTokenLogprobs(NamedTuple):
+    """How likely each of several short continuations is right after a chat's generation prompt."""
+
+    logprobs_nats: tuple[float, ...]
+    """One value a continuation, summed over its tokens; NaN where it is not known."""
+    status: SampleStatus = SampleStatus.COMPLETED
+    """`too_long` or `failed` where the chat could not be asked; all values are NaN then."""
+    error: str | None = None
+    """The failure in one line."""
 
 
 class Usage(NamedTuple):
@@ -62,6 +83,18 @@ class Scorer(Protocol):
 
     def score(self, items: Sequence[tuple[Sequence[Message], str]]) -> list[TokenLogprobs]:
         """Log-probability of each token of a continuation after a chat (generation prompt added)."""
+        ...
+
+
+@runtime_checkable
+class NextTokenScorer(Protocol):
+    """A subject that can compare short continuations, such as `A` and `B`, for the price of reading the chat."""
+
+    def next_token_logprobs(self, items: Sequence[tuple[Sequence[Message], Sequence[str]]]) -> list[NextTokenLogprobs]:
+        """Log-probability of each continuation after each chat (generation prompt added), in order.
+
+        One forward pass a chat where continuations are single tokens. A chat that cannot be asked is data: see `status`.
+        """
         ...
 
 

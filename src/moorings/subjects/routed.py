@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError, model_validator
 from moorings.errors import InputError, ModelFileError
 from moorings.records import Decoding, Generation, Message, Record, Request, SubjectInfo, canonical_json, content_hash
 from moorings.subjects.embedders import Embedder, open_embedder
-from moorings.subjects.protocol import Scorer, Subject, TokenLogprobs
+from moorings.subjects.protocol import NextTokenLogprobs, NextTokenScorer, Scorer, Subject, TokenLogprobs
 from moorings.subjects.spec import SubjectSpec, open_subject, parse_uri, subject_backends
 
 if TYPE_CHECKING:
@@ -147,6 +147,24 @@ class RoutedSubject:
                 raise InputError(f"{self._spec.uri}: its engine cannot score; use engine transformers")
             places = [place for place, column in enumerate(chosen) if column == at]
             found.update(zip(places, subject.score([items[place] for place in places]), strict=True))
+        return [found[place] for place in range(len(items))]
+
+    def next_token_logprobs(self, items: Sequence[tuple[Sequence[Message], Sequence[str]]]) -> list[NextTokenLogprobs]:
+        """Log-probabilities of continuations under each chat's column.
+
+        Raises:
+            InputError: The engine cannot score, or a continuation has no tokens.
+        """
+        if not items:
+            return []
+        chosen = self._route([chat for chat, _ in items])
+        found: dict[int, NextTokenLogprobs] = {}
+        for at in sorted(set(chosen)):
+            subject = self._column(at)
+            if not isinstance(subject, NextTokenScorer):
+                raise InputError(f"{self._spec.uri}: its engine cannot score; use engine transformers")
+            places = [place for place, column in enumerate(chosen) if column == at]
+            found.update(zip(places, subject.next_token_logprobs([items[place] for place in places]), strict=True))
         return [found[place] for place in range(len(items))]
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from moorings.errors import ConfigError, ModelFileError
 from moorings.records import Decoding, Generation, Message, Request, SubjectInfo, canonical_json, content_hash
-from moorings.subjects.protocol import TokenLogprobs
+from moorings.subjects.protocol import NextTokenLogprobs, TokenLogprobs
 from moorings.subjects.spec import SubjectSpec, parse_uri, subject_backends
 
 __all__ = ["HABITS", "SimulatedSubject", "read_habits"]
@@ -106,6 +106,13 @@ class SimulatedSubject:
             words = tuple(text.split()) or ("",)
             found.append(TokenLogprobs(words, tuple(-1.0 - draws.random() for _ in words)))
         return found
+
+    def next_token_logprobs(self, items: Sequence[tuple[Sequence[Message], Sequence[str]]]) -> list[NextTokenLogprobs]:
+        """Log-probabilities of continuations; the sums of `score`."""
+        return [
+            NextTokenLogprobs(tuple(sum(found.logprobs_nats) for found in self.score([(chat, text) for text in texts])))
+            for chat, texts in items
+        ]
 
     def close(self) -> None:
         """Nothing to free."""

@@ -15,11 +15,12 @@ import torch
 
 from moorings.records import Decoding
 from moorings.subjects.local_model import ReadyPrompt, Scored
+from moorings.subjects.next_token import Row, Segment, share_prefixes
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["Decoded", "decode_batch", "draw_tokens", "score_batch", "uniforms"]
+__all__ = ["Decoded", "decode_batch", "draw_tokens", "next_token_batches", "score_batch", "uniforms"]
 
 _SCORED_POSITIONS = 2048
 """Positions whose logits are held at once: 400 MB at a vocabulary of 50,000."""
@@ -136,6 +137,34 @@ def score_batch(model: Any, items: Sequence[Scored]) -> list[tuple[float, ...]]:
     return values
 
 
+def next_token_batches(model: Any, rows: Sequence[Row], batch_size: int) -> list[tuple[float, ...]]:
+    """Log-probabilities in nats of the wanted tokens after each row; common beginnings are read once a batch.
+
+    Args:
+        model: A causal language model of transformers.
+        rows: Distinct token ids with the tokens that are wanted after them.
+        batch_size: Rows read together.
+
+    Returns:
+        One tuple a row, in order.
+    """
+    values: list[tuple[float, ...]] = [()] * len(rows)
+    segments = share_prefixes([row.ids for row in rows], most=batch_size)
+    segments.sort(key=lambda segment: (-segment.n_prefix, segment.rows))
+    while segments:
+        size, n_rows = 0, 0
+        while size < len(segments) and (not size or n_rows + len(segments[size].rows) <= batch_size):
+            n_rows += len(segments[size].rows)
+            size += 1
+        batch, segments = segments[:size], segments[size:]
+        places = [at for segment in batch for at in segment.rows]
+        with torch.inference_mode():
+            nats = _after_prefixes(model, rows, batch).float().log_softmax(dim=-1).cpu()
+        for at, row in zip(places, nats, strict=True):
+            values[at] = tuple(row[list(rows[at].wanted)].tolist())
+    return values
+
+
 def pad_left(rows: Sequence[Sequence[int]], device: Any) -> tuple[Int[torch.Tensor, "b t"], Int[torch.Tensor, "b t"]]:
     """Token ids padded on the left with 0, and the mask that hides the padding."""
     width = max(len(row) for row in rows)
@@ -163,6 +192,23 @@ def _prefill(model: Any, prompts: Sequence[ReadyPrompt]) -> tuple[Any, Any, Any]
         cache.batch_select_indices(rows)
         logits, mask = logits[rows], mask[rows]
     return logits, cache, mask
+
+
+def _after_prefixes(model: Any, rows: Sequence[Row], batch: Sequence[Segment]) -> Any:
+    """Next-token logits of the rows of some segments: prefixes first, then every row's ending after its own."""
+    ids, mask = pad_left([rows[segment.rows[0]].ids[: segment.n_prefix] for segment in batch], model.device)
+    endings, ending_mask = pad_left(
+        [rows[at].ids[segment.n_prefix :] for segment in batch for at in segment.rows], model.device
+    )
+    if not ids.shape[1]:
+        return _forward(model, endings, ending_mask, None)[0]
+    _, cache = _forward(model, ids, mask, None)
+    owners = [number for number, segment in enumerate(batch) for _ in segment.rows]
+    if len(owners) > len(batch):
+        kept = torch.tensor(owners, device=model.device)
+        cache.batch_select_indices(kept)
+        mask = mask[kept]
+    return _forward(model, endings, torch.cat([mask, ending_mask], dim=1), cache)[0]
 
 
 def _forward(model: Any, ids: Any, mask: Any, cache: Any) -> tuple[Any, Any]:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from moorings.errors import ConfigError, InputError
 from moorings.records import Decoding, Generation, Message, Request, SubjectInfo
 from moorings.subjects.local_model import LocalModel, ReadyPrompt, Scored, package_version
-from moorings.subjects.protocol import TokenLogprobs
+from moorings.subjects.next_token import local_next_tokens
+from moorings.subjects.protocol import NextTokenLogprobs, TokenLogprobs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,6 +77,18 @@ class TransformersSubject:
             TokenLogprobs(tuple(to_tokens(list(item.output_ids))), nats)
             for item, nats in zip(scored, score_batch(self._weights(), scored), strict=True)
         ]
+
+    def next_token_logprobs(self, items: Sequence[tuple[Sequence[Message], Sequence[str]]]) -> list[NextTokenLogprobs]:
+        """Log-probability of each continuation right after its chat.
+
+        Raises:
+            InputError: A continuation is no text of at least one token.
+        """
+        from moorings.subjects.transformers_decode import next_token_batches
+
+        return local_next_tokens(
+            self._model, items, lambda rows: next_token_batches(self._weights(), rows, self._batch_size)
+        )
 
     def hidden_states(self, texts: Sequence[str], *, layer: int = -1) -> list[Float[np.ndarray, "tokens d"]]:
         """Residual stream after a layer, one float32 array a text.

@@ -14,10 +14,13 @@ from typing import Any
 from moorings.errors import BackendError, ConfigError, MissingExtraError
 from moorings.records import Decoding, Generation, Message, Request, SubjectInfo
 from moorings.subjects.local_model import LocalModel, ReadyPrompt, Scored, package_version
-from moorings.subjects.protocol import TokenLogprobs
+from moorings.subjects.next_token import Row, local_next_tokens
+from moorings.subjects.protocol import NextTokenLogprobs, TokenLogprobs
 
 __all__ = ["VllmSubject"]
 
+_TOP_LOGPROBS = 20
+"""Most first-token values that vLLM gives at its default limit; what is not among them is scored as given text."""
 _DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
@@ -100,6 +103,17 @@ class VllmSubject:
             for item, nats in zip(scored, self._logprobs(scored), strict=True)
         ]
 
+    def next_token_logprobs(self, items: Sequence[tuple[Sequence[Message], Sequence[str]]]) -> list[NextTokenLogprobs]:
+        """Log-probability of each continuation right after its chat.
+
+        One pass a chat where the tokens are among the likeliest; every other token costs a pass of its own.
+
+        Raises:
+            BackendError: vLLM failed; the call may be repeated.
+            InputError: A continuation is no text of at least one token.
+        """
+        return local_next_tokens(self._model, items, self._read_rows)
+
     def close(self) -> None:
         """Give the GPU's memory back."""
         self._llm = None
@@ -132,6 +146,21 @@ class VllmSubject:
             _taken(item.output_ids, next(found).prompt_logprobs[len(item.prompt_ids) :]) if item.output_ids else ()
             for item in scored
         ]
+
+    def _read_rows(self, rows: Sequence[Row]) -> list[list[float]]:
+        from vllm import SamplingParams
+
+        params = SamplingParams(max_tokens=1, temperature=0.0, logprobs=_TOP_LOGPROBS, detokenize=False)
+        found = [
+            {token: float(entry.logprob) for token, entry in output.outputs[0].logprobs[0].items()}
+            for output in self._run([row.ids for row in rows], [params] * len(rows))
+        ]
+        missing = [(at, token) for at, row in enumerate(rows) for token in row.wanted if token not in found[at]]
+        for (at, token), (nats,) in zip(
+            missing, self._logprobs([Scored(rows[at].ids, (token,)) for at, token in missing]), strict=True
+        ):
+            found[at][token] = nats
+        return [[found[at][token] for token in row.wanted] for at, row in enumerate(rows)]
 
     def _run(self, rows: Sequence[Sequence[int]], sampling: Sequence[Any]) -> list[Any]:
         prompts = [{"prompt_token_ids": list(ids)} for ids in rows]

@@ -194,6 +194,7 @@ class RoundTry:
             defences=[defences.make(use) for use in defend],
             past=[run / "rounds" / f"{one.round}.{one.attempt}" / "model" for one in self.state.promoted],
             past_rows=self.past_rows(),
+            folder=self.plan.folder,
             on_point=self.lineage.run.on_point,
             say=self.observer.message,
             tick=lambda done, total: self.observer.progress(done, total, "steps"),

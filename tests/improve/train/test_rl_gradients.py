@@ -207,7 +207,7 @@ def test_sampling_follows_the_model_and_knows_its_log_probabilities() -> None:
     counts = np.array([sum(one.ids == answer for one in found) for answer in SEQUENCES])
     assert counts.sum() == n
     assert float(((counts - n * p) ** 2 / (n * p)).sum()) < 50.0  # chi-square, 20 degrees: p < 0.001 above 45
-    logp, owner = forward(model, [one.ids for one in found[:50]])
+    logp, _ = forward(model, [one.ids for one in found[:50]])
     torch.testing.assert_close(torch.cat([one.logp for one in found[:50]]), logp.detach().float(), rtol=1e-5, atol=1e-6)
     assert all(one.ended == (one.ids[-1] == 0) for one in found)
     assert sample_answers(model, [PROMPT], draws[:8], [0], at_once=1)[3].ids == found[3].ids

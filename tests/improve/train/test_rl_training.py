@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import string
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,6 +62,13 @@ def lines(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (folder / "updates.jsonl").read_text().splitlines()]
 
 
+def one_sided(model: Path) -> str:
+    """Characters whose embeddings lie on one side of a plane, so that a random model can learn to prefer them."""
+    embeddings = load_file(model / "model.safetensors")["model.embed_tokens.weight"]
+    vocabulary = json.loads((model / "tokenizer.json").read_text("utf-8"))["model"]["vocab"]
+    return "".join(token for token, at in vocabulary.items() if token in string.printable and embeddings[at, 0] > 0)
+
+
 @pytest.mark.slow
 def test_killed_training_ends_with_the_same_bytes(model: Path, tmp_path: Path) -> None:
     script = Path(__file__).with_name("tiny_rl.py")
@@ -78,12 +87,12 @@ def test_killed_training_ends_with_the_same_bytes(model: Path, tmp_path: Path) -
 @pytest.mark.parametrize("trainer", ["rloo", "grpo", "ppo"])
 def test_an_easy_reward_rises_and_the_result_is_a_subject(model: Path, tmp_path: Path, trainer: str) -> None:
     job = make_job(model, tmp_path, make_rows(4))
-    settings = {"epochs": 8, "batch_size": 4, "group_size": 8, "beta": 0.01, "learning_rate": 0.02, "save_steps": 8}
+    settings: dict[str, Any] = {"rewards": [{"use": "test_letters", "letters": one_sided(model)}]}
+    settings |= {"epochs": 5, "batch_size": 4, "group_size": 32, "beta": 0.001, "passes": 1 + (trainer == "ppo")}
     result = learn(trainer, job, **settings)
     log = lines(job.out)
-    assert len(log) == 8
-    first, last = (np.mean([entry["reward.test_letters"] for entry in part]) for part in (log[:2], log[-2:]))
-    assert last > 2 * first
+    assert len(log) == 5
+    assert np.mean([entry["reward.test_letters"] for entry in log[-2:]]) > 1.25 * log[0]["reward.test_letters"]
     assert log[0]["kl"] == pytest.approx(0.0, abs=1e-5)
     assert log[-1]["kl"] > 0.05
     assert log[0]["truncated"] > 0.5

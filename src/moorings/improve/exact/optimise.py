@@ -197,10 +197,18 @@ def _batch(
     log_p = policy.log_p
     ratio = log_p - policy.log_base
     if draws is None or rng is None:
-        return Batch(values, names, ratio, np.exp(log_p), step), None
+
+        def exact(each: np.ndarray) -> np.ndarray:
+            return np.stack([policy.gradient(one).ravel() for one in each])
+
+        return Batch(values, names, ratio, np.exp(log_p), step, exact), None
     drawn = policy.sample(draws, rng)
     rows = np.arange(len(drawn))[:, None]
-    return Batch(values[:, rows, drawn], names, ratio[rows, drawn], None, step), drawn
+
+    def estimated(each: np.ndarray) -> np.ndarray:
+        return np.stack([score_gradient(policy, drawn, one / drawn.size).ravel() for one in each])
+
+    return Batch(values[:, rows, drawn], names, ratio[rows, drawn], None, step, estimated), drawn
 
 
 def _move(

@@ -1,0 +1,1 @@
+"""Sets and answers in the formats of other tools."""
