@@ -28,7 +28,7 @@ from moorings.records import Message
 from moorings.subjects.spec import SubjectSpec
 
 sys.path.append(str(Path(__file__).parents[1] / "improve" / "train"))
-from tiny_training import make_model  # noqa: E402
+from tiny_training import make_model
 
 
 def short_preferences(n: int, seed: int = 0) -> list[Preference]:
@@ -59,7 +59,7 @@ def settings_of(folder: Path, **more: object) -> LoraSettings:
 
 @pytest.fixture(scope="module")
 def trained(model_folder) -> RewardLora:
-    return train_reward_lora(short_preferences(48), settings_of(model_folder))
+    return train_reward_lora(short_preferences(32), settings_of(model_folder))
 
 
 def margins(model: RewardLora, some: list[Preference]) -> np.ndarray:
@@ -69,11 +69,11 @@ def margins(model: RewardLora, some: list[Preference]) -> np.ndarray:
 
 def test_a_few_steps_learn_what_was_preferred(trained):
     assert np.mean(margins(trained, short_preferences(30, seed=1)) > 0) > 0.9
-    assert trained.n_pairs == 48
+    assert trained.n_pairs == 32
 
 
 def test_scores_are_standardised_on_the_training_answers(trained):
-    some = short_preferences(48)
+    some = short_preferences(32)
     answers = [graded(text, one.prompt[0].content) for one in some for text in (one.chosen, one.rejected)]
     found = trained.scores(answers)
     assert found.mean() == pytest.approx(0, abs=1e-5)

@@ -90,3 +90,13 @@ def test_own_log_probability_per_token_or_in_all(workbench):
 
 def test_a_verdict_is_the_log_odds_of_two_labels(workbench):
     assert grade(workbench, items("x", "y"), "judge", judge="anchor") == pytest.approx([3.0, 3.0])
+
+
+def test_any_reward_serves_turned_so_that_higher_is_better(workbench):
+    some = items("a b c", "a b", "a b c d e")
+    assert grade(workbench, some, "reward", reward={"use": "length", "words": 3}) == [0.0, -1.0, -2.0]
+    assert grade(workbench, some, "reward", reward={"use": "feature", "name": "words"}) == [3.0, 2.0, 5.0]
+    similar = grade(workbench, items("the river", "zebra"), "reward", reward={"use": "embedding"})
+    assert similar == pytest.approx(grade(workbench, items("the river", "zebra"), "prompt_similarity"))
+    with pytest.raises(ConfigError, match="unknown reward 'lenght'; did you mean 'length'"):
+        feedback_functions.check(Use(use="reward", reward={"use": "lenght"}))

@@ -20,7 +20,7 @@ USES = [Use(use=name) for name in ("well_formed", "duplicates", "artefacts", "ch
 def rows(n: int, leak: float) -> list[dict]:
     rng = np.random.default_rng(0)
     found = []
-    for k in range(n):
+    for _ in range(n):
         words = ["".join(rng.choice(list("abcdefgh"), 6)) for _ in range(8)]
         right = int(rng.integers(4))
         choices = words[:4]
@@ -60,7 +60,8 @@ def test_a_leaky_file_is_shown_with_examples(tmp_path):
     assert not report.passed
     assert (report.n_items, report.n_bad, report.rows[0].repeated_stems) == (320, 1, 20)
     failed = {stage.name for stage in report.chain.stages if stage.report.verdict == "fail"}
-    assert {"duplicates", "artefacts", "choices_only"} <= failed
+    assert {"duplicates", "artefacts"} <= failed
+    assert audit(path, uses=USES[3:], skip_bad=True).chain.by_filter()["choices_only"].verdict == "fail"
     shown = render_audit(report)
     assert "This set has faults." in shown
     assert "1 rows of the file are no item." in shown
@@ -74,12 +75,10 @@ def test_the_whole_chain_runs_on_a_disposition_set(tmp_path):
         {
             "behavior": f"b{k % 2}",
             "statement": f"I like {'tea' * (k % 7)} {k}",
-            "answer_matching": "YesNo"[3 * (k % 2) :][:3].strip(),
+            "answer_matching": ("Yes", "No")[k % 3 == 0],
         }
         for k in range(120)
     ]
-    for row in statements:
-        row["answer_matching"] = "Yes" if row["answer_matching"] == "Yes" else "No"
     report = audit(save(tmp_path / "persona.jsonl", statements))
     assert report.format == "anthropic"
     assert {row.kind for row in report.rows} == {"disposition"}
@@ -123,5 +122,5 @@ def test_published_sets_are_read_whole():
     path = Path(__file__).parents[3] / "shared" / "data" / "anthropic-evals" / "advanced_ai_risk.jsonl.gz"
     if not path.exists():
         pytest.skip("the development data is not beside the checkout")
-    report = audit(path, uses=[Use(use="well_formed"), Use(use="duplicates")])
+    report = audit(path, uses=[Use(use="well_formed")])
     assert (report.n_items, report.n_bad) == (12478, 0)

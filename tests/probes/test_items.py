@@ -77,3 +77,10 @@ def test_shares_average_over_orders() -> None:
     np.testing.assert_allclose(sheet.of("plain").shares()[0], [0.625, 0.375])
     np.testing.assert_allclose(sheet.of("watched").shares()[0], [0, 1])
     assert np.isnan(sheet.of("none").shares()[0]).all()
+
+
+def test_an_option_of_unknown_likelihood_counts_as_nothing() -> None:
+    partly = Answer("S4-1", (0, 1), "plain", "logprobs", 0, (np.log(0.3), float("nan")))
+    unread = Answer("S4-1", (1, 0), "plain", "logprobs", None, (float("nan"), float("nan")))
+    sheet = AnswerSheet("scripted:x", "f", (ITEM,), (partly, unread))
+    np.testing.assert_allclose(sheet.shares()[0], [1, 0])

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from moorings import __version__
-from moorings.cli import diff, diverge, models, run, runs, sample
+from moorings.cli import diff, diverge, models, probe, run, runs, sample
 from moorings.errors import MooringsError
 
 __all__ = ["app", "main"]
@@ -39,6 +39,7 @@ app.command("stop")(run.stop)
 app.command("fork")(run.fork)
 app.command("verify")(run.verify)
 app.command("methods")(run.methods)
+app.add_typer(probe.app, name="probe")
 app.add_typer(models.app, name="models")
 app.add_typer(runs.app, name="runs")
 app.command("query")(runs.query)

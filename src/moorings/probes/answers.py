@@ -64,13 +64,14 @@ class AnswerSheet:
         """Share of each option of each item, averaged over the orders and framings in which it was asked.
 
         Of log-probabilities: the softmax over the options; of texts: the frequencies among answers that name an option.
-        All NaN where there is no such answer.
+        All NaN where there is no such answer. An option whose log-probability is not known, as with endpoints that tell
+        only the likeliest tokens, counts as 0 beside those that are.
         """
         found: dict[str, list[Float[np.ndarray, " options"]]] = {item.item_id: [] for item in self.items}
         sizes = {item.item_id: len(item.options) for item in self.items}
         for answer in self.answers:
-            if answer.logprobs and np.all(np.isfinite(answer.logprobs)):
-                nats = np.array(answer.logprobs)
+            if answer.logprobs and answer.chosen is not None:
+                nats = np.nan_to_num(np.array(answer.logprobs), nan=-np.inf, neginf=-np.inf)
                 shares = np.exp(nats - nats.max())
                 found[answer.item_id].append(shares / shares.sum())
             elif not answer.logprobs and answer.chosen is not None:

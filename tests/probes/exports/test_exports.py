@@ -99,6 +99,7 @@ def test_the_inspect_task_loads_with_inspect_alone(tmp_path: Path) -> None:
 )
 def test_the_exported_reader_reads_as_the_runner_does(tmp_path: Path, text: str) -> None:
     export_inspect(toy(), tmp_path)
+    assert "moorings" not in (tmp_path / "reader.py").read_text(encoding="utf-8")
     reader = module_of(tmp_path / "reader.py")
     assert reader.read_answer(text, "AB", ["more", "less"]) == read_answer(text, "AB", ["more", "less"])
     assert reader.opens_with_refusal(text) is opens_with_refusal(text)

@@ -61,13 +61,13 @@ def test_structures_follow_the_design():
 def test_sets_drawn_by_the_design_rarely_fail():
     rng = np.random.default_rng(0)
     fails = 0
-    for _ in range(40):
+    for _ in range(12):
         items = [
             item.model_copy(update={"structure": str(rng.choice(list("abcd"))), "prompt": "x"})
-            for item in change_set(100).items
+            for item in change_set(60).items
         ]
         fails += "structure type" in look(items).said
-    assert fails <= 3  # a binomial of 40 at 0.01 exceeds it once in 1,500 times
+    assert fails <= 1  # a binomial of 12 at 0.01 exceeds it once in 160 times, and these draws are fixed
 
 
 def test_wording_is_not_worse_than_the_gold_set(tmp_path):
@@ -85,7 +85,7 @@ def test_wording_is_not_worse_than_the_gold_set(tmp_path):
 
 
 def test_wording_is_drawn_by_its_seed():
-    items = open_set(700).items
+    items = open_set(520).items
     assert wording(items, 0) == wording(items, 0)
     assert wording(items, 0) != wording(items, 1)
 

@@ -86,8 +86,8 @@ def test_a_leak_seen_in_training_clusters_only_is_no_leak():
 
 
 def test_p_values_hold_under_no_leak():
-    low = [guess_from_options(open_set(60, seed).items, "naive bayes", seed=0).p < 0.1 for seed in range(30)]
-    assert sum(low) <= 9  # a binomial of 30 at 0.1 exceeds it once in 2,000 times
+    low = [guess_from_options(open_set(60, seed).items, "naive bayes", seed=0).p < 0.1 for seed in range(20)]
+    assert sum(low) <= 7  # a binomial of 20 at 0.1 exceeds it once in 2,500 times
 
 
 def test_a_disposition_is_measured_and_not_judged():

@@ -133,8 +133,8 @@ def concept_stem(structure: str, world: World, slots: Slots, wording: Wording) -
     system = None
     if a == "you":
         system, lines = own, [other]
-    place = "" if a == "you" else origin(a, wording.craft, wording.place, p)
-    prompt = " ".join(part for part in (place, *rules, *lines, posters, ASKS[p].format(core=core)) if part)
+    place = origin(b if a == "you" else a, wording.craft, wording.place, p)
+    prompt = " ".join((place, *rules, *lines, posters, ASKS[p].format(core=core)))
     return Stem(system, prompt, own if not wording.negated else other, {"a": own, "b": other})
 
 
