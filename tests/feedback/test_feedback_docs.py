@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import get_args
 
+import moorings.feedback.ensemble
+import moorings.feedback.reward_lora  # noqa: F401 - importing them registers their rewards
 from moorings.feedback.aggregate import Aggregation
 from moorings.feedback.preference_readers import PreferenceFormat
 from moorings.feedback.reward import rewards
