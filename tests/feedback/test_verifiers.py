@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import pytest
 from feedback_tools import FakeTools, graded
@@ -12,14 +11,6 @@ from moorings.charter_run import Use
 from moorings.errors import ConfigError
 from moorings.feedback.reward import rewards
 from moorings.feedback.verifiers import agrees, code_of
-from moorings.monitors.sandbox import Limits, Outcome, run_python
-
-
-class SandboxTools(FakeTools):
-    """Tools whose programs run in the real sandbox."""
-
-    def run_python(self, source: str, calls: Sequence[str]) -> Outcome:
-        return run_python(source, calls, Limits(cpu_s=1))
 
 
 def grade(tools: FakeTools, use: str, response: str, settings: dict[str, object], **metadata: object) -> float:
@@ -61,28 +52,24 @@ RIGHT = "Sure:\n```python\ndef f(x):\n    return x * x\n```\nDone."
     ],
 )
 def test_a_program_is_run_and_judged_from_outside(tmp_path, answer, whole, partial):
-    tools = SandboxTools(tmp_path)
+    tools = FakeTools(tmp_path)
     assert grade(tools, "program", answer, {}, tests=TESTS) == whole
     assert grade(tools, "program", answer, {"partial": True}, tests=TESTS) == partial
 
 
 def test_a_program_without_tests_is_missing(tmp_path):
-    assert math.isnan(grade(SandboxTools(tmp_path), "program", RIGHT, {}))
-    assert math.isnan(grade(SandboxTools(tmp_path), "program", RIGHT, {"partial": True}, tests=[]))
+    assert math.isnan(grade(FakeTools(tmp_path), "program", RIGHT, {}))
+    assert math.isnan(grade(FakeTools(tmp_path), "program", RIGHT, {"partial": True}, tests=[]))
 
 
 @pytest.mark.parametrize("tests", ["f(2)", [["f(2)"]], [["f(2)", 4]]])
 def test_tests_of_another_form_are_refused(tmp_path, tests):
     with pytest.raises(ConfigError, match="list of pairs"):
-        grade(SandboxTools(tmp_path), "program", RIGHT, {}, tests=tests)
-
-
-def test_code_is_never_run_without_a_sandbox(tmp_path):
-    with pytest.raises(ConfigError, match="no sandbox"):
-        grade(FakeTools(tmp_path), "program", RIGHT, {}, tests=TESTS)
+        grade(FakeTools(tmp_path), "program", RIGHT, {}, tests=tests)
 
 
 def test_code_is_found_in_an_answer():
     assert code_of("``` \nx = 1") == "x = 1"
     assert code_of("Here: \nimport math\nx = 2`") == "import math\nx = 2"
+    assert code_of("def f(x): return 1`") == "def f(x): return 1"
     assert code_of("nothing") == "nothing"

@@ -153,6 +153,7 @@ def test_failures_of_drawn_answers_are_no_answers(tmp_path: Path) -> None:
         ({"mode": "guess"}, "unknown mode"),
         ({"orders": "some"}, "unknown orders"),
         ({"framings": ()}, "there are none"),
+        ({"chunk": 0}, "chunk=0"),
         ({"framings": (PLAIN, PLAIN)}, "'plain' is there twice"),
     ],
 )

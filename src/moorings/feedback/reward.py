@@ -84,11 +84,13 @@ rewards: Methods[Reward] = Methods(
     builtin={
         "answer_key": "moorings.feedback.verifiers",
         "embedding": "moorings.feedback.embedding",
+        "ensemble": "moorings.feedback.ensemble",
         "feature": "moorings.feedback.lexical",
         "judge": "moorings.feedback.judge",
         "length": "moorings.feedback.lexical",
         "phrases": "moorings.feedback.lexical",
         "program": "moorings.feedback.verifiers",
+        "reward_lora": "moorings.feedback.reward_lora",
         "reward_model": "moorings.feedback.reward_model",
         "sentiment": "moorings.feedback.lexical",
     },

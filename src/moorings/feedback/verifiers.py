@@ -1,6 +1,6 @@
 """Rewards that can be checked: an answer key, and tests that a program must pass.
 
-A program that a model wrote is run only where the tools offer a sandbox (`RunsPrograms`); nothing here executes it.
+A program that a model wrote runs in `execution.sandbox` and nowhere else.
 Both can be gamed where key or tests are weak: an answer that lists everything `contains` the key, and a program can
 return the values that its tests ask for.
 """
@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from moorings.errors import ConfigError
+from moorings.execution.sandbox import run_python
 from moorings.feedback.lexical import count_phrases
 from moorings.feedback.reward import Graded, Reward, RewardConfig, Tools, rewards
 from moorings.feedback.scored import ScoredBy
@@ -21,7 +22,7 @@ from moorings.feedback.scored import ScoredBy
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["Match", "RunsPrograms", "agrees", "code_of"]
+__all__ = ["Match", "agrees", "code_of"]
 
 Match = Literal["exact", "contains", "last_number"]
 
@@ -71,29 +72,6 @@ def answer_key(config: AnswerKeyConfig) -> Reward:
     return ScoredBy("answer_key", "share right", "higher", score)
 
 
-class Ran(Protocol):
-    """What became of a program; `moorings` has one implementation, its sandbox."""
-
-    @property
-    def status(self) -> str:
-        """`ok` if it ran to its end within its limits."""
-        ...
-
-    @property
-    def values(self) -> tuple[str, ...]:
-        """`repr` of each call's value; untrusted."""
-        ...
-
-
-@runtime_checkable
-class RunsPrograms(Protocol):
-    """Tools that can also run hostile Python in a sandbox."""
-
-    def run_python(self, source: str, calls: Sequence[str]) -> Ran:
-        """Run code and then evaluate expressions beside it."""
-        ...
-
-
 class _Check(NamedTuple):
     call: str
     expected: str
@@ -117,34 +95,33 @@ def program(config: ProgramConfig) -> Reward:
     datum. For `partial` each test is then run alone, so that one that fails does not take the others with it.
 
     Raises:
-        ConfigError: The tools have no sandbox, or a prompt's tests are not pairs of texts.
+        ConfigError: A prompt's tests are not pairs of texts.
+        BackendError: The sandbox's process could not be started.
     """
 
     def score(items: Sequence[Graded], tools: Tools) -> Float[np.ndarray, " n"]:
-        if not isinstance(tools, RunsPrograms):
-            raise ConfigError("reward 'program' runs code, and there is no sandbox here; use answer_key instead")
-        return np.array([_passed(item, config, tools) for item in items], dtype=np.float64)
+        return np.array([_passed(item, config) for item in items], dtype=np.float64)
 
     return ScoredBy("program", "share of tests" if config.partial else "share right", "higher", score)
 
 
-def _passed(item: Graded, config: ProgramConfig, tools: RunsPrograms) -> float:
+def _passed(item: Graded, config: ProgramConfig) -> float:
     checks = _checks(item.metadata.get(config.key), config.key)
     if not checks:
         return float("nan")
     source = code_of(item.response)
-    ran = tools.run_python(source, [check.call for check in checks])
+    ran = run_python(source, [check.call for check in checks])
     if ran.status == "ok":
         passed = [value == check.expected for value, check in zip(ran.values, checks, strict=True)]
     elif config.partial:
-        passed = [_passes_alone(source, check, tools) for check in checks]
+        passed = [_passes_alone(source, check) for check in checks]
     else:
         return 0.0
     return sum(passed) / len(checks) if config.partial else float(all(passed))
 
 
-def _passes_alone(source: str, check: _Check, tools: RunsPrograms) -> bool:
-    ran = tools.run_python(source, [check.call])
+def _passes_alone(source: str, check: _Check) -> bool:
+    ran = run_python(source, [check.call])
     return ran.status == "ok" and tuple(ran.values) == (check.expected,)
 
 

@@ -2,7 +2,7 @@
 
 What the model says is executed or rendered, and the results are compared, never the wording:
 
-- write: it writes a Python function from a description; the code runs in `monitors.sandbox`
+- write: it writes a Python function from a description; the code runs in `execution.sandbox`
 - describe: it describes a function; the description is turned into code, and both run in the sandbox
 - draw: it draws a picture of characters from the names of its lines; compared with the rendered one
 - see: it names the lines of a picture; what the names render to is compared
@@ -25,12 +25,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from moorings.execution.sandbox import Outcome, run_python
+from moorings.feedback.verifiers import code_of
 from moorings.monitors.monitor import Differences, Gathering, MonitorConfig, Side, monitors
-from moorings.monitors.sandbox import Outcome, run_python
 from moorings.monitors.tasks.answers import ask_texts, collect, level, user_prompt
 from moorings.monitors.tasks.fresh import fresh_numbers
 from moorings.monitors.tasks.pictures import Picture, lines_in, names_in, picture, picture_space_size
-from moorings.monitors.tasks.programs import Program, code_of, described, program, program_space_size
+from moorings.monitors.tasks.programs import Program, described, program, program_space_size
 from moorings.records import Prompt
 from moorings.sampling.bench import Bench
 

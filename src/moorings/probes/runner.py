@@ -28,7 +28,7 @@ from moorings.probes.read_answer import read_answer
 from moorings.probes.sheets import ANSWERS, read_sheet, write_sheet
 from moorings.probes.show import CONTENT_FREE, Shown, show, show_content_free, variants
 from moorings.records import Decoding, Message, Prompt, SampleStatus
-from moorings.sampling.bench import Bench
+from moorings.sampling.bench import CHUNK, Bench
 from moorings.store.header import first_difference
 from moorings.subjects.protocol import NextTokenLogprobs, NextTokenScorer, Subject
 from moorings.subjects.spec import SubjectSpec
@@ -69,6 +69,7 @@ def ask(
     seed: int = 0,
     progress: bool = False,
     decoding: Decoding = TEXT,
+    chunk: int = CHUNK,
 ) -> AnswerSheet:
     """Ask each item in each of its orders under each framing; call again with the same settings to resume or to read.
 
@@ -82,16 +83,20 @@ def ask(
         seed: Of the orders and of drawn answers.
         progress: Show a bar with the time left.
         decoding: How answers are drawn in `text`.
+        chunk: Questions whose log-probabilities are kept at once; a crash loses at most so many.
 
     Returns:
         One answer for each item, framing and order, failed ones included.
 
     Raises:
-        ConfigError: No items or framings, names that are not unique, or `logprobs` of a subject that cannot.
+        ConfigError: No items or framings, names that are not unique, a chunk below 1, or `logprobs` of a subject that
+            cannot.
         StorageError: The folder holds answers to something else.
         BackendError: The engine failed on every attempt; what was acknowledged is kept.
     """
     _check(items, framings, mode)
+    if chunk < 1:
+        raise ConfigError(f"chunk={chunk}; keep at least 1 question at once")
     bench = Bench(subject, folder / "asked", seed=seed, progress=progress)
     try:
         asked = {
@@ -112,7 +117,7 @@ def ask(
             for order in item_orders
         ]
         used, prior = _mode(bench, questions, mode)
-        given = _compared(bench, questions) if used == "logprobs" else _drawn(bench, questions, decoding)
+        given = _compared(bench, questions, chunk) if used == "logprobs" else _drawn(bench, questions, decoding)
         info = bench.describe()
         faults = Counter(one.error for one in given if one.error is not None)
         about = {
@@ -190,8 +195,8 @@ def _by_symbol(found: NextTokenLogprobs) -> np.ndarray[Any, np.dtype[np.float64]
     return np.where(np.isnan(nats).all(axis=1), np.nan, total)
 
 
-def _compared(bench: Bench, questions: Sequence[_Question]) -> list[_Given]:
-    found = bench.next_token([_continued(question.shown) for question in questions], "compared")
+def _compared(bench: Bench, questions: Sequence[_Question], chunk: int) -> list[_Given]:
+    found = bench.next_token([_continued(question.shown) for question in questions], "compared", chunk=chunk)
     answers = []
     for question, score in zip(questions, found, strict=True):
         at_place = _by_symbol(score)

@@ -9,7 +9,14 @@ import pytest
 
 from moorings.errors import ConfigError
 from moorings.improve.best_of_n import kl_of_best
-from moorings.improve.exact.best_of_n import best_of_n_value, rank_probabilities, selection_kl, selection_weights
+from moorings.improve.exact.best_of_n import (
+    best_of_n_policy,
+    best_of_n_value,
+    rank_probabilities,
+    selection_kl,
+    selection_weights,
+)
+from moorings.improve.exact.policy import SoftmaxPolicy
 
 
 def _by_subsets(scores: np.ndarray, values: np.ndarray, n: int) -> float:
@@ -65,6 +72,29 @@ def test_kl_without_ties_approaches_the_formula_and_ties_lower_it() -> None:
     scores = rng.normal(size=(1, 20_000))
     assert selection_kl(scores, 16)[0] == pytest.approx(kl_of_best(16), abs=1e-3)
     assert selection_kl(scores.round(), 16)[0] < kl_of_best(16) - 0.2
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_policy_of_the_best_is_that_of_all_draws(n: int) -> None:
+    rng = np.random.default_rng(4)
+    start = SoftmaxPolicy(rng.normal(size=(2, 4)))
+    scores = np.array([[0.0, 1.0, 1.0, -2.0], [5.0, 3.0, 4.0, 1.0]])
+    slow = np.zeros((2, 4))
+    for row, p, some in zip(slow, np.exp(start.log_p), scores, strict=True):
+        for drawn in itertools.product(range(4), repeat=n):
+            best = [i for i in drawn if some[i] == max(some[list(drawn)])]
+            for i in best:
+                row[i] += p[list(drawn)].prod() / len(best)
+    found = best_of_n_policy(start, scores, n)
+    np.testing.assert_allclose(np.exp(found.log_p), slow, atol=1e-12)
+    np.testing.assert_allclose(found.kl(), (slow * np.log(slow / np.exp(start.log_p))).sum(axis=1), atol=1e-12)
+
+
+def test_policy_of_the_best_of_very_many_keeps_the_best_answer() -> None:
+    start = SoftmaxPolicy(np.array([[0.0, 0.0, -9.0]]))
+    found = best_of_n_policy(start, np.array([[0.0, 1.0, 2.0]]), 10**7)
+    np.testing.assert_allclose(np.exp(found.log_p), [[0, 0, 1]], atol=1e-12)
+    assert found.kl()[0] == pytest.approx(-start.log_p[0, 2])
 
 
 def test_kl_formula_holds_in_simulation() -> None:

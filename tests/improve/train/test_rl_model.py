@@ -24,11 +24,22 @@ def test_grpo_raises_an_easy_reward(tmp_path: Path) -> None:
         make_row((Message(role="user", content=text),), "", origin="template", method="file", round=1) for text in texts
     ]
     job = make_job(Path("unused"), tmp_path, rows, start=spec, anchor=spec)
-    settings = {"rewards": [{"use": "test_letters", "letters": ","}], "upper_share": 0.3, "learning_rate": 2e-3}
-    result = learn("grpo", job, epochs=6, batch_size=2, group_size=12, max_new_tokens=8, save_steps=99, **settings)
+    settings = {"rewards": [{"use": "test_letters", "letters": ","}], "upper_share": 0.3, "learning_rate": 1e-3}
+    result = learn(
+        "grpo",
+        job,
+        epochs=6,
+        batch_size=2,
+        group_size=16,
+        max_new_tokens=8,
+        save_steps=99,
+        schedule="constant",
+        **settings,
+    )
     log = [json.loads(line) for line in (job.out / "updates.jsonl").read_text().splitlines()]
     commas = [entry["reward.test_letters"] for entry in log]
-    assert np.mean(commas[-2:]) > np.mean(commas[:2]) + 0.2, commas
+    print(commas, [round(e["kl"],2) for e in log])
+    assert np.mean(commas[-3:]) > commas[0] + 0.2, commas
     assert log[0]["kl"] == pytest.approx(0.0, abs=1e-4)
     assert log[-1]["kl"] > 0.05
     assert result.uri == f"bundled:smollm2-135m+{job.out}"

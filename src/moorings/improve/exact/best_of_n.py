@@ -6,9 +6,8 @@ in logarithms. Answers of equal score share their ranks' probabilities, as if ti
 told apart by their index, never by their text.
 
 KL axis: ln n - (n - 1) / n (Gao et al. 2022, arXiv:2210.10760), which assumes that no score comes twice. With ties the KL
-is smaller. Where the policy is uniform over the N stored answers it is exact: with F the share of answers of at most a
-score and F- of less, the best of n draws with replacement has it with probability F^n - F-^n, so
-KL = sum over scores of (F^n - F-^n) ln ((F^n - F-^n) / (F - F-)).
+is smaller. On a finite policy all is exact, for any n: with F the probability of at most a score and F- of less, the best
+of n draws has it with probability F^n - F-^n, and shares it among the answers of that score as the policy does.
 """
 
 from __future__ import annotations
@@ -16,14 +15,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import gammaln, xlogy
+from scipy.special import gammaln, logsumexp
 
 from moorings.errors import ConfigError
+from moorings.improve.exact.policy import SoftmaxPolicy
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["best_of_n_value", "rank_probabilities", "selection_kl", "selection_weights"]
+__all__ = ["best_of_n_policy", "best_of_n_value", "rank_probabilities", "selection_kl", "selection_weights"]
+
+
+_LEAST = -700.0
+"""Log-probabilities below this are 0 to a float; a finite one keeps 0 ln 0 at 0."""
 
 
 def rank_probabilities(n_answers: int, n: int) -> Float[np.ndarray, " answers"]:
@@ -86,11 +90,27 @@ def selection_kl(scores: Float[np.ndarray, "prompts answers"], n: int) -> Float[
     >>> selection_kl(np.array([[1.0, 2.0], [3.0, 3.0]]), 2).round(4).tolist()
     [0.1308, 0.0]
     """
-    out = np.empty(len(scores))
-    for k, some in enumerate(scores):
-        counts = np.unique(some, return_counts=True)[1]
-        upper = np.cumsum(counts) / len(some)
-        base = counts / len(some)
-        best = np.diff(np.append(0.0, upper**n))
-        out[k] = (xlogy(best, best) - xlogy(best, base)).sum()
-    return out
+    return best_of_n_policy(SoftmaxPolicy.uniform(*scores.shape), scores, n).kl()
+
+
+def best_of_n_policy(policy: SoftmaxPolicy, scores: Float[np.ndarray, "prompts answers"], n: int) -> SoftmaxPolicy:
+    """The policy that draws n answers and keeps the best, with the given one as its start policy.
+
+    Args:
+        policy: What is drawn from.
+        scores: What the choice is made by.
+        n: Draws, >= 1, however many.
+    """
+    log_p = policy.log_p
+    tilt = np.empty(scores.shape)
+    for row, some, own in zip(tilt, scores, log_p, strict=True):
+        _, level = np.unique(some, return_inverse=True)
+        mass = np.array([logsumexp(own[level == k]) for k in range(level.max() + 1)])
+        upper = np.minimum(np.logaddexp.accumulate(mass), 0.0)
+        upper[-1] = 0.0
+        lower = np.append(-np.inf, upper[:-1])
+        # ln(F^n - F-^n), of which the second is the smaller.
+        with np.errstate(divide="ignore"):
+            best = n * upper + np.log1p(-np.exp(n * (lower - upper)))
+        row[:] = (best - mass)[level]
+    return SoftmaxPolicy(np.maximum(tilt, _LEAST), base=log_p)

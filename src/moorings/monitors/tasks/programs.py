@@ -7,14 +7,12 @@ from typing import NamedTuple
 
 from moorings.monitors.tasks.fresh import digits
 
-__all__ = ["Program", "code_of", "described", "program", "program_space_size"]
+__all__ = ["Program", "described", "program", "program_space_size"]
 
 _NUMBERS = 18
 """Numbers in programs are 2 to 19."""
 _POINTS = 60
 """Programs are run at three of the numbers 1 to 60."""
-_FENCE = re.compile(r"```(?:python|py)?[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL | re.IGNORECASE)
-_START = re.compile(r"^[ \t]*(?:def|from|import) ", re.MULTILINE)
 
 
 class _Form(NamedTuple):
@@ -75,19 +73,6 @@ def program(number: int) -> tuple[Program, tuple[Program, ...]]:
         for at, (form, number) in enumerate(zip(_EXAMPLES, numbers, strict=True))
     )
     return _made(which, *values)._replace(points=points), examples
-
-
-def code_of(answer: str) -> str:
-    """The code in an answer: its first fenced block, else what starts at `def`, else all of it.
-
-    >>> code_of("Sure: ```python\\ndef f(x): return x\\n``` done")
-    'def f(x): return x\\n'
-    """
-    fenced = _FENCE.search(answer)
-    if fenced:
-        return fenced[1]
-    start = _START.search(answer)
-    return answer[start.start() :].rstrip("`") if start else answer
 
 
 def described(answer: str) -> Program | None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from moorings.errors import BackendError
-from moorings.monitors import sandbox
-from moorings.monitors.sandbox import Limits, Outcome, run_python
+from moorings.execution import sandbox
+from moorings.execution.sandbox import Limits, Outcome, run_python
 
 OS = "os = __import__('random')._os\n"
 """Modules that the allowed ones hold can be reached; what they do must be refused."""

@@ -1,0 +1,209 @@
+"""Questions a second of the probes' runner against the bare engine, and what a SIGKILL costs.
+
+Items of all five subtasks from the generator, three options in a Latin square of orders, log-probabilities of the symbols.
+Arms are interleaved in one process: the whole of `ask` (showing, planning, reading, storing, sealing), a bare CTranslate2 loop
+over the same token rows in the same calls, and the engine's own `score_batch` over whole rows. Then a run is killed half-way
+and resumed; its sheet must be that of a run in one piece, byte by byte. Full mode asks 8,001 questions, which is
+2,000 items in 4 orders, in two processes with a SIGKILL between them; quick mode extrapolates from its rate and says so.
+
+The work that cannot be avoided is one reading of every distinct beginning (the nodes of the rows' prefix tree).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from _common import finish, options
+from sampling_throughput import limits
+
+from moorings.probes.build import SUBTASKS, build
+from moorings.probes.files import ItemSet
+from moorings.probes.framing import PLAIN
+from moorings.probes.orders import plan_orders
+from moorings.probes.runner import ask
+from moorings.probes.sheets import ANSWERS
+from moorings.probes.show import show
+from moorings.subjects.spec import SubjectSpec, open_subject
+
+SUBJECT = "bundled:smollm2-135m"
+N_TARGET = 8000
+BODY_PARAMETERS, HEAD_PARAMETERS = 106.2e6, 28.3e6
+"""Weights that every token passes, and those of the row of logits (SmolLM2-135M; the embeddings are tied)."""
+
+
+def items_of(n: int) -> ItemSet:
+    """n items, about a fifth of each subtask."""
+    made = [item for subtask in SUBTASKS for item in build(subtask, 2 * -(-n // (2 * len(SUBTASKS))), 7).items]
+    return ItemSet("throughput", tuple(made[at] for at in np.linspace(0, len(made) - 1, n).astype(int)))
+
+
+def n_questions(items: ItemSet) -> int:
+    return sum(len(orders) for orders in plan_orders(items.items, "balanced"))
+
+
+class Plan(NamedTuple):
+    """The runner's own calls of the engine, in its chunks, as token strings."""
+
+    calls: list[tuple[list[str], list[list[str]]]]
+    rows: list[list[str]]
+    n_shown: int
+    n_read: int
+    n_tree: int
+
+
+def plan_of(subject: Any, items: ItemSet, chunk: int) -> Plan:
+    """What the engine is asked to read for a set."""
+    chats = [
+        show(item, order, PLAIN).messages
+        for item, orders in zip(items.items, plan_orders(items.items, "balanced"), strict=True)
+        for order in orders
+    ]
+    calls, rows, n_read, n_tree = [], [], 0, 0
+    for start in range(0, len(chats), chunk):
+        ids = list(dict.fromkeys(subject._model.encode(chats[start : start + chunk])))
+        rows += [subject._tokens(row) for row in ids]
+        for _, prefix, endings in subject._prefix_calls(ids):
+            calls.append((subject._tokens(prefix), [subject._tokens(ending) for ending in endings]))
+            n_read += len(prefix) + sum(map(len, endings))
+        n_tree += len({row[:end] for row in ids for end in range(1, len(row) + 1)})
+    return Plan(calls, rows, sum(map(len, rows)), n_read, n_tree)
+
+
+class Bare:
+    """The engine without anything around it."""
+
+    def __init__(self, subject: Any) -> None:
+        import ctranslate2
+
+        info = subject.describe()
+        self.generator = ctranslate2.Generator(
+            str(subject._converted()), compute_type="int8", inter_threads=info.workers, intra_threads=info.threads
+        )
+
+    def same_calls(self, plan: Plan) -> float:
+        """Seconds of the runner's calls; each row of logits is reduced to three log-probabilities, nothing is kept."""
+        start = time.perf_counter()
+        pending = [
+            self.generator.generate_batch(
+                endings,
+                static_prompt=prefix or None,
+                cache_static_prompt=False,
+                include_prompt_in_result=False,
+                max_length=1,
+                return_logits_vocab=True,
+                asynchronous=True,
+            )
+            for prefix, endings in plan.calls
+        ]
+        for results in pending:
+            for result in results:
+                logits = np.array(result.result().logits[0]).reshape(-1)
+                logits[:3] - np.log(np.exp(logits - logits.max()).sum()) - logits.max()
+        return time.perf_counter() - start
+
+    def whole_rows(self, plan: Plan) -> float:
+        """Seconds of the engine's scoring function, one symbol a row."""
+        start = time.perf_counter()
+        self.generator.score_batch([[*row, "A"] for row in plan.rows], max_batch_size=1024, batch_type="tokens")
+        return time.perf_counter() - start
+
+
+def timed_ask(subject: Any, items: ItemSet, folder: Path, chunk: int) -> float:
+    start = time.perf_counter()
+    ask(subject, items, folder, chunk=chunk)
+    return time.perf_counter() - start
+
+
+def killed_and_resumed(n: int, chunk: int, folder: Path, n_kept: int) -> float:
+    """Seconds of two processes that ask n items, the first of which is killed when `n_kept` chunks are kept."""
+    code = f"from probe_throughput import child; child({n}, {chunk}, {str(folder)!r})"
+    start = time.perf_counter()
+    first = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parent)
+    kept = folder / "asked" / "compared" / "artifacts"
+    while not kept.is_dir() or len(list(kept.iterdir())) < n_kept:
+        if first.poll() is not None:
+            raise SystemExit(f"the run ended with status {first.returncode} before it could be killed")
+        time.sleep(0.05)
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, check=True)
+    return time.perf_counter() - start
+
+
+def child(n: int, chunk: int, folder: str) -> None:
+    """Ask n items with progress."""
+    ask(SubjectSpec(uri=SUBJECT), items_of(n), Path(folder), chunk=chunk, progress=True)
+
+
+def main() -> None:
+    """Measure and compare with the bars."""
+    args = options(__doc__ or "")
+    n_arm, rounds, chunk, n_identity = (16, 1, 48, 16) if args.quick else (100, 3, 256, 200)
+    subject: Any = open_subject(SUBJECT)
+    items = items_of(n_arm)
+    questions = n_questions(items)
+    plan, bare = plan_of(subject, items, chunk), Bare(subject)
+    seconds: dict[str, list[float]] = {"runner": [], "same calls": [], "score_batch": []}
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        timed_ask(subject, items_of(5), root / "warm", chunk)
+        for number in range(rounds):
+            # The content-free prompts are asked anew each time, as a user would.
+            seconds["runner"].append(timed_ask(subject, items, root / f"arm{number}", chunk))
+            seconds["same calls"].append(bare.same_calls(plan))
+            seconds["score_batch"].append(bare.whole_rows(plan))
+            print(
+                {name: round(questions / values[-1], 2) for name, values in seconds.items()}, "questions/s", flush=True
+            )
+        small = 16 if args.quick else 256
+        timed_ask(subject, items_of(n_identity), root / "whole", small)
+        killed_and_resumed(n_identity, small, root / "killed", 1)
+        same = (root / "whole" / ANSWERS).read_bytes() == (root / "killed" / ANSWERS).read_bytes()
+        subject.close()
+        rate = questions / statistics.median(seconds["runner"])
+        full_s = N_TARGET / rate if args.quick else killed_and_resumed(2667, 256, root / "full", 15)
+    ratios = {
+        name: statistics.median(b / a for a, b in zip(seconds["runner"], seconds[name], strict=True))
+        for name in ("same calls", "score_batch")
+    }
+    machine_limits = limits(len(os.sched_getaffinity(0)))
+    flops = 2 * (BODY_PARAMETERS * plan.n_read + HEAD_PARAMETERS * len(plan.rows)) / questions * rate / 1e9
+    print(f"{'extrapolated' if args.quick else 'measured'}: 2,000 items in 4 orders in {full_s:.0f} s")
+    print(
+        f"tokens a question: {plan.n_shown / questions:.0f} shown, {plan.n_read / questions:.0f} read, "
+        f"{plan.n_tree / questions:.0f} if every beginning were read once; {flops:.0f} GFLOP/s, "
+        f"{flops / machine_limits['gemm_fp32_gflops']:.0%} of this machine's fp32 matrix product rate"
+    )
+    finish(
+        "probe_throughput",
+        args,
+        bars={
+            "ratio to the same bare calls": (ratios["same calls"], ">=", 0.8),
+            "ratio to bare score_batch": (ratios["score_batch"], ">=", 0.8),
+            "seconds for 2,000 items in 4 orders": (full_s, "<=", 600),
+            "resumed sheet is identical": (float(same), ">=", 1),
+        },
+        full_seconds_measured=not args.quick,
+        questions_per_s={name: [questions / value for value in values] for name, values in seconds.items()},
+        tokens_a_question={
+            "shown": plan.n_shown / questions,
+            "read": plan.n_read / questions,
+            "prefix_tree": plan.n_tree / questions,
+        },
+        limits={**machine_limits, "gflops_reached": flops},
+        n_items=n_arm,
+        chunk=chunk,
+    )
+
+
+if __name__ == "__main__":
+    main()

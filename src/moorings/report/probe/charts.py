@@ -1,0 +1,513 @@
+"""The rows of a report of probes, and its drawings: rows, curves, maps and rounds.
+
+Positions are percentages of the width, so that one drawing fits a phone and a poster. Lines that bend lie in an inner
+drawing which is stretched with strokes that are not. All drawings are named for screen readers in fixed words and numbers;
+names from item sets stand beside them as text. The page has each number in a table as well.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from markupsafe import Markup
+
+from moorings.probes.metrics.accuracy import Bounds
+from moorings.probes.metrics.calibration import Calibration
+from moorings.probes.metrics.cluster_bootstrap import Figure
+from moorings.probes.metrics.observation_gap import FramingGap
+from moorings.probes.metrics.profile import SubtaskProfile
+from moorings.report.forest import Scale
+from moorings.report.run.charts import _FOOT, _PLOT, _TOP, Drawing, _bar, _inner, _labelled, _labels, _named, _scale, _y
+from moorings.report.text import shown
+from moorings.report.wording import MINUS, number, percent
+
+if TYPE_CHECKING:
+    from moorings.report.probe.view import ItemMap
+
+__all__ = [
+    "Drawing",
+    "Row",
+    "Standing",
+    "accuracy_rows",
+    "all_rows",
+    "calibration_rows",
+    "choice_bar",
+    "consistency_rows",
+    "corrected_rows",
+    "fixed",
+    "gap_scale",
+    "item_map",
+    "over_rounds",
+    "preference_rows",
+    "reliability",
+    "row_axis",
+    "row_strip",
+    "share_scale",
+    "spread",
+    "standing",
+    "structure_rows",
+]
+
+Standing = Literal["above", "below", "not told apart", "too few clusters", "no answer"]
+MAX_DOTS = 3000
+"""Items that a map draws; of more, evenly spaced ones by rank."""
+TONES: dict[Standing, str] = {
+    "above": "info",
+    "below": "warn",
+    "not told apart": "calm",
+    "too few clusters": "calm",
+    "no answer": "calm",
+}
+"""Colour of a figure by where it lies."""
+_ROW, _SQUARE, _MAP = 30, 240, 200
+_LEVELS = (0.1, 0.25, 0.5, 1.0)
+
+
+class Row(NamedTuple):
+    """One figure with what it is held against."""
+
+    label: str
+    """May quote names of the item set."""
+    figure: Figure | None
+    reference: float | None = None
+    """Chance, or where nothing would lie; None where there is no such point."""
+    note: str = ""
+    bounds: Bounds | None = None
+    """Range over all that missing answers could have been."""
+
+
+def standing(figure: Figure | None) -> Standing:
+    """Where a figure lies about 0; for `corrected`, about chance."""
+    if figure is None:
+        return "no answer"
+    if figure.interval is None:
+        return "too few clusters"
+    if figure.interval.low > 0:
+        return "above"
+    return "below" if figure.interval.high < 0 else "not told apart"
+
+
+def fixed(value: float | None, digits: int = 3, *, sign: bool = False) -> str:
+    """A number with fixed decimals and a true minus, so that those of a column line up.
+
+    >>> fixed(0.5), fixed(-0.25, 2).replace(MINUS, "-"), fixed(-0.001, 2, sign=True), fixed(None)
+    ('0.500', '-0.25', '0.00', 'not known')
+    """
+    if value is None or not math.isfinite(value):
+        return number(value)
+    text = f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
+    return text.lstrip("+-") if float(text) == 0 else text.replace("-", MINUS)
+
+
+def spread(figure: Figure | None, digits: int = 3, *, sign: bool = False) -> str:
+    """The interval in words."""
+    if figure is None:
+        return ""
+    if figure.interval is None:
+        return "too few clusters"
+    return f"{fixed(figure.interval.low, digits, sign=sign)} to {fixed(figure.interval.high, digits, sign=sign)}"
+
+
+def _kept(rows: Sequence[Row]) -> tuple[Row, ...]:
+    return tuple(row for row in rows if row.figure is not None)
+
+
+def accuracy_rows(one: SubtaskProfile) -> tuple[Row, ...]:
+    """Shares of items: averaged over orders, from one order, whole clusters, minimal pairs and under other framings."""
+    seen = one.accuracy
+    what = "Right" if one.kind == "ability" else "Shows the disposition"
+    rows = [
+        Row(f"{what}, averaged over orders", seen.item, seen.chance),
+        Row("Same, from one order alone", seen.single_order, seen.chance),
+        Row(
+            f"Share given to the {'right option' if one.kind == 'ability' else 'options that show it'}",
+            seen.key_share,
+            seen.chance,
+        ),
+        Row("Whole clusters", seen.cluster, seen.cluster_chance),
+        Row("Minimal pairs", seen.pair, seen.pair_chance),
+        Row(f"{what}, without symbol prior", one.bias.without_prior, seen.chance),
+    ]
+    if one.n_missing_answers:
+        ends = seen.worst_case
+        note = "" if ends is None else f"{fixed(ends.low)} to {fixed(ends.high)} whatever was missing"
+        rows.append(Row(f"{what}, missing counted as not", seen.as_wrong, seen.chance, note, ends))
+    others = [(name, figure) for name, figure in one.framings.items() if name != one.framing]
+    return _kept([*rows, *(Row(f"{what}, framing {name}", figure, seen.chance) for name, figure in others)])
+
+
+def corrected_rows(one: SubtaskProfile) -> tuple[Row, ...]:
+    """Accuracy above chance; none for dispositions, of which nothing is corrected for chance."""
+    if one.kind == "disposition":
+        return ()
+    return _kept(
+        [
+            Row("Above chance", one.accuracy.corrected, 0.0, _found(one.accuracy.corrected)),
+            Row("Same, mean of structure types", one.accuracy.macro, 0.0),
+        ]
+    )
+
+
+def structure_rows(one: SubtaskProfile) -> tuple[Row, ...]:
+    """Share of right items of each structure type; none where there is only one type."""
+    found = one.accuracy.structures
+    if len(found) < 2:
+        return ()
+    return _kept([Row(s.structure, s.item, s.chance, _found(s.corrected)) for s in found])
+
+
+def preference_rows(one: SubtaskProfile) -> tuple[Row, ...]:
+    """Biases and gaps, all of them 0 where there is none."""
+    bias = one.bias
+    rows = [
+        Row("Prefers the first place", bias.position, 0.0, f"orders balanced for {bias.balanced:.0%} of the items"),
+        Row("Prefers the longest option", bias.length, 0.0),
+        Row("Says yes too often", bias.acquiescence, 0.0),
+        *(Row(f"Prefers: {text}", figure, 0.0) for text, figure in bias.constant.items()),
+        Row("Items on oneself less on others", bias.self_other_gap, 0.0),
+        Row("Items on rises less on falls", bias.valence_gap, 0.0),
+        *_gap_rows(one.observation_gap),
+        *_gap_rows(one.self_gap),
+    ]
+    return _kept(rows)
+
+
+def _gap_rows(gap: FramingGap | None) -> tuple[Row, ...]:
+    if gap is None or gap.right is None:
+        return ()
+    name = f"{gap.first[0]} less {gap.second[0]}"
+    ends = gap.worst_case if gap.n_missing else None
+    missing = f" {gap.n_missing} items are missing." if gap.n_missing else ""
+    share = gap.key_share
+    return (
+        Row(f"{name}, items right", gap.right.gap, 0.0, gap.right.said + missing, ends),
+        *(() if share is None else (Row(f"{name}, share of the right option", share.gap, 0.0, share.said),)),
+    )
+
+
+def consistency_rows(one: SubtaskProfile) -> tuple[Row, ...]:
+    """Whether the same question gets the same answer."""
+    orders, wordings = one.orders, one.paraphrases
+    return _kept(
+        [
+            Row("Same option in other orders", None if orders is None else orders.same),
+            Row("Kappa over orders", None if orders is None else orders.kappa, 0.0),
+            Row("Kappa over orders, right or wrong", None if orders is None else orders.kappa_right, 0.0),
+            Row("Same option in other wordings", None if wordings is None else wordings.same),
+            Row("Kappa over wordings", None if wordings is None else wordings.kappa, 0.0),
+            Row("Kappa over wordings, right or wrong", None if wordings is None else wordings.kappa_right, 0.0),
+        ]
+    )
+
+
+def calibration_rows(one: SubtaskProfile) -> tuple[Row, ...]:
+    """Whether it is as sure as it is right; none for dispositions, of which no answer is right."""
+    seen = one.calibration
+    if seen is None or one.kind == "disposition":
+        return ()
+    band = seen.ece_if_calibrated
+    told = "" if band is None else f"{fixed(band.low)} to {fixed(band.high)} if it were calibrated"
+    scaled = "" if seen.temperature is None else f"temperature {seen.temperature:.2f} from {seen.n_dev} dev items"
+    return _kept(
+        [
+            Row("Calibration error", seen.ece, None, told),
+            Row("Calibration error, scaled", seen.ece_scaled, None, scaled),
+            Row("Confidence less accuracy", seen.overconfidence, 0.0),
+            Row("Brier score", seen.brier),
+            Row("Log score (nats)", seen.log_score),
+            Row("Log score, scaled (nats)", seen.log_score_scaled, None, scaled),
+            Row("AUROC of confidence", seen.auroc, 0.5),
+            Row("Right on the surest 80 %", seen.selective),
+        ]
+    )
+
+
+def all_rows(one: SubtaskProfile) -> tuple[Row, ...]:
+    """Every figure of a subtask but those by structure type."""
+    groups: tuple[Callable[[SubtaskProfile], tuple[Row, ...]], ...] = (
+        accuracy_rows,
+        corrected_rows,
+        preference_rows,
+        consistency_rows,
+        calibration_rows,
+    )
+    found = [row for group in groups for row in group(one)]
+    return _kept([*found, Row("Ability (theta)", one.ability)])
+
+
+def _found(figure: Figure | None) -> str:
+    """What would have been found, where nothing was."""
+    if figure is None or standing(figure) != "not told apart" or figure.detectable is None:
+        return ""
+    return f"not told apart from chance; {fixed(figure.detectable, 2)} above it would have been found"
+
+
+def share_scale(rows: Iterable[Row]) -> Scale:
+    """0 to 1, further down where an interval reaches there."""
+    ends = [v for row in rows if row.figure for v in _ends_of(row.figure)]
+    return Scale(min(0.0, math.floor(4 * min(ends, default=0.0)) / 4), 1.0, 0.25)
+
+
+def gap_scale(rows: Iterable[Row]) -> Scale:
+    """The same distance to both sides of 0."""
+    reach = max((abs(v) for row in rows if row.figure for v in _ends_of(row.figure)), default=0.0)
+    half = next((level for level in _LEVELS if reach <= level), math.ceil(reach))
+    return Scale(-half, half, half / 2)
+
+
+def _ends_of(figure: Figure) -> list[float]:
+    ends = figure.interval
+    values = [figure.value] if ends is None else [figure.value, ends.low, ends.high]
+    return [v for v in values if math.isfinite(v)]
+
+
+def row_axis(scale: Scale) -> Markup:
+    """Tick labels above rows; every second one is of class `minor`, to be left out where it is narrow."""
+    parts = [
+        Markup('<text class="{}" x="{}%" y="14" text-anchor="middle">{}</text>').format(
+            "minor" if at % 2 else "major", scale.position(tick), _tick(tick, scale)
+        )
+        for at, tick in enumerate(scale.ticks())
+    ]
+    label = f"Scale from {number(scale.low)} to {number(scale.high)}"
+    return _svg("axis", 20, label, parts)
+
+
+def _tick(tick: float, scale: Scale) -> str:
+    return number(0.0 if abs(tick) < scale.step / 2 else tick, sign=scale.low < 0)
+
+
+def row_strip(row: Row, scale: Scale) -> Markup:
+    """One row: the interval as a bar, the value as a dot, what it is held against as a dashed line."""
+    figure, middle = row.figure, _ROW // 2
+    if figure is None:
+        return _svg("strip", _ROW, "not known", [])
+    parts = [_upright("grid", scale.position(tick)) for tick in scale.ticks()]
+    if row.reference is not None:
+        parts.append(_upright("chance", scale.position(row.reference)))
+    if row.bounds is not None:
+        low, high = scale.position(row.bounds.low), scale.position(row.bounds.high)
+        parts.append(
+            Markup('<rect class="bounds" x="{}%" y="{}" width="{:.2f}%" height="16" rx="3"/>').format(
+                low, middle - 8, max(high - low, 0.0)
+            )
+        )
+    ends = figure.interval
+    if ends is not None:
+        low, high = scale.position(ends.low), scale.position(ends.high)
+        parts.append(Markup('<line class="bar" x1="{}%" x2="{}%" y1="{m}" y2="{m}"/>').format(low, high, m=middle))
+        parts += [_upright("cap", x, middle - 5, middle + 5) for x in (low, high)]
+    kind = "dot" if ends is not None else "dot open"
+    parts.append(
+        Markup('<circle class="{}" cx="{}%" cy="{}" r="5.5"/>').format(kind, scale.position(figure.value), middle)
+    )
+    against = "" if row.reference is None else f", held against {fixed(row.reference)}"
+    return _svg("strip", _ROW, f"{fixed(figure.value)}, interval {spread(figure)}{against}", parts)
+
+
+def _upright(kind: str, x: float, top: float = 0, bottom: float | str = "100%") -> Markup:
+    return Markup('<line class="{}" x1="{x}%" x2="{x}%" y1="{}" y2="{}"/>').format(kind, top, bottom, x=x)
+
+
+def _svg(kind: str, height: int, label: str, parts: Iterable[Markup]) -> Markup:
+    opening = Markup('<svg class="{}" role="img" aria-label="{}" width="100%" height="{}">').format(kind, label, height)
+    return opening + Markup("").join(parts) + Markup("</svg>")
+
+
+def reliability(seen: Calibration, name: str) -> Drawing:
+    """Accuracy against confidence, one dot a bin; on the diagonal it is as sure as it is right.
+
+    Args:
+        seen: With its bins.
+        name: Prefix of the drawing's ids.
+    """
+    scale, height = Scale(0.0, 1.0, 0.25), _TOP + _SQUARE + _FOOT
+    parts = _level_lines(scale, _SQUARE)
+    parts.append(_inner(_TOP, _SQUARE, [("ideal", f"M{_across(0):g} {_SQUARE}L{_across(1):g} 0")]))
+    most = max(point.n_items for point in seen.curve)
+    for point in seen.curve:
+        x, y, ideal = _across(point.confidence), *(_down(scale, v, _SQUARE) for v in (point.accuracy, point.confidence))
+        words = f"confidence {fixed(point.confidence)}, right {fixed(point.accuracy)}, {point.n_items:,} items"
+        parts.append(
+            Markup(
+                '<g class="bin"><title>{}</title><line x1="{x}%" x2="{x}%" y1="{y:g}" y2="{:g}"/>'
+                '<circle cx="{x}%" cy="{y:g}" r="{:.1f}"/></g>'
+            ).format(words, ideal, 3 + 4 * math.sqrt(point.n_items / most), x=x, y=y)
+        )
+    parts += _labelled([number(v) for v in scale.ticks()], [_across(v) for v in scale.ticks()], height - 4)
+    told = "; ".join(f"{fixed(p.confidence, 2)}: {fixed(p.accuracy, 2)}" for p in seen.curve)
+    words = f"Share right by confidence, {len(seen.curve)} bins of about equally many items. {told}."
+    return Drawing(
+        _labels(_level_labels(scale, _SQUARE), height),
+        _named(name, "Calibration curve", words, height, parts, kind="trend square"),
+    )
+
+
+def item_map(seen: ItemMap, theta: Figure | None, name: str) -> Drawing:
+    """Each item's share of the right option: by calibrated difficulty where all items have it, else in order of size.
+
+    Args:
+        seen: The items, the lowest share first.
+        theta: Ability on the scale of the difficulties; its expected curve is drawn for an item of slope 1.
+        name: Prefix of the drawing's ids.
+    """
+    by_difficulty = all(one.b is not None for one in seen.seen)
+    stride = math.ceil(len(seen.seen) / MAX_DOTS)
+    dots = seen.seen[::stride]
+    values = [one.b or 0.0 for one in dots] if by_difficulty else [float(at) for at in range(len(dots))]
+    across = _axis_of(values, [theta.value] if by_difficulty and theta else [])
+    scale, height = Scale(0.0, 1.0, 0.25), _TOP + _MAP + _FOOT
+    paths = {"pt no": "", "pt yes": ""}
+    for one, value in zip(dots, values, strict=True):
+        x, y = _across(across(value)), _down(scale, one.share, _MAP) - _TOP
+        paths["pt yes" if one.right > 0.5 else "pt no"] += f"M{x:g} {y:g}h0"
+    parts = _level_lines(scale, _MAP)
+    if by_difficulty and theta is not None:
+        parts += _ability_marks(theta, across)
+    parts.append(_inner(_TOP, _MAP, paths.items()))
+    if by_difficulty:
+        ticks = [v for v in range(math.floor(min(values)), math.ceil(max(values)) + 1) if 0 <= across(v) <= 1]
+        parts += _labelled([number(v, sign=True) for v in ticks], [_across(across(v)) for v in ticks], height - 4)
+    n_right = sum(one.right > 0.5 for one in seen.seen)
+    least, most = seen.seen[0].share, seen.seen[-1].share
+    words = (
+        f"{len(seen.seen):,} items {'by difficulty' if by_difficulty else 'in order of their share'}; shares of the right "
+        f"option from {fixed(least, 2)} to {fixed(most, 2)}, {n_right:,} items right."
+    )
+    return Drawing(
+        _labels(_level_labels(scale, _MAP), height),
+        _named(name, "Item map", words, height, parts, kind="trend map-plot"),
+    )
+
+
+def _ability_marks(theta: Figure, across: Callable[[float], float]) -> list[Markup]:
+    """The ability as an upright line, its interval as a band."""
+    parts = []
+    if theta.interval is not None:
+        low, high = (_across(min(max(across(v), 0.0), 1.0)) for v in (theta.interval.low, theta.interval.high))
+        parts.append(
+            Markup('<rect class="band" x="{}%" y="{}" width="{:.2f}%" height="{}"/>').format(
+                low, _TOP, max(high - low, 0.0), _MAP
+            )
+        )
+    parts.append(_upright("ability", _across(across(theta.value)), _TOP, _TOP + _MAP))
+    return parts
+
+
+def _axis_of(values: Sequence[float], more: Sequence[float]) -> Callable[[float], float]:
+    """From a value to its share of the way across."""
+    low, high = min([*values, *more]), max([*values, *more])
+    if high - low < 1e-9:
+        return lambda v: 0.5
+    return lambda v: (v - low) / (high - low)
+
+
+def over_rounds(
+    figures: Sequence[Figure | None],
+    labels: Sequence[str],
+    reference: float | None,
+    name: str,
+    *,
+    joined: bool,
+) -> Drawing | None:
+    """A figure by round with its interval; joined rounds have a line and a band. None where no round has it.
+
+    Args:
+        figures: One a round.
+        labels: What stands below each. Untrusted text.
+        reference: Chance, or where nothing would lie.
+        name: Prefix of the drawing's ids.
+        joined: Whether the entries are rounds in order.
+    """
+    known = [(at, figure) for at, figure in enumerate(figures) if figure is not None and math.isfinite(figure.value)]
+    if not known:
+        return None
+    ends = [v for _, figure in known for v in _ends_of(figure)] + ([] if reference is None else [reference])
+    inside = 0.0 <= min(ends) and max(ends) <= 1.0 and max(ends) > 0.3
+    scale, n, height = Scale(0.0, 1.0, 0.25) if inside else _scale(ends), len(figures), _TOP + _PLOT + _FOOT
+    parts = _level_lines(scale, _PLOT)
+    if joined:
+        parts.append(_inner(_TOP, _PLOT, [("band", _band(known, scale, n)), ("path", _line(known, scale, n))]))
+    if reference is not None:
+        parts.append(
+            Markup('<line class="chance" x1="0" x2="100%" y1="{0:g}" y2="{0:g}"/>').format(_y(scale, reference))
+        )
+    for at, figure in known:
+        words = f"{fixed(figure.value)}, {spread(figure)}"
+        parts.append(_dot(_x(at, n), figure, scale, words))
+    parts += _labelled([shown(label, 10) for label in labels], [_x(at, n) for at in range(n)], height - 4)
+    told = "; ".join(f"{fixed(figure.value, 2)} ({spread(figure, 2)})" for _, figure in known[-12:])
+    ticks = [(_y(scale, tick), _tick(tick, scale)) for tick in scale.ticks()]
+    title = "By round, with intervals" if joined else "By subject, with intervals"
+    return Drawing(_labels(ticks, height), _named(name, title, told, height, parts))
+
+
+def _x(at: int, n: int) -> float:
+    return round(100 * (at + 0.5) / n, 2)
+
+
+def _dot(x: float, figure: Figure, scale: Scale, words: str) -> Markup:
+    ends = figure.interval
+    low, high = (figure.value, figure.value) if ends is None else (ends.low, ends.high)
+    return Markup(
+        '<g class="s-{}"><title>{}</title><line x1="{x}%" x2="{x}%" y1="{:g}" y2="{:g}"/>'
+        '<circle cx="{x}%" cy="{:g}" r="4.5"/></g>'
+    ).format(
+        "open" if ends is None else "changed", words, _y(scale, low), _y(scale, high), _y(scale, figure.value), x=x
+    )
+
+
+def _line(known: Sequence[tuple[int, Figure]], scale: Scale, n: int) -> str:
+    """A path through neighbouring rounds; it breaks where a round is missing."""
+    path, before = "", None
+    for at, figure in known:
+        path += f"{'L' if before == at - 1 else 'M'}{_x(at, n):g} {_y(scale, figure.value) - _TOP:g}"
+        before = at
+    return path
+
+
+def _band(known: Sequence[tuple[int, Figure]], scale: Scale, n: int) -> str:
+    """Between the ends of the intervals of neighbouring rounds."""
+    path = ""
+    for (at, figure), (after, later) in zip(known, known[1:], strict=False):
+        if after == at + 1 and figure.interval is not None and later.interval is not None:
+            corners = [
+                (at, figure.interval.low),
+                (at, figure.interval.high),
+                (after, later.interval.high),
+                (after, later.interval.low),
+            ]
+            path += "M" + "L".join(f"{_x(place, n):g} {_y(scale, v) - _TOP:g}" for place, v in corners) + "Z"
+    return path
+
+
+def choice_bar(shares: Sequence[float]) -> Markup:
+    """What was foretold: shares of more, less and the same as one bar."""
+    known = [max(0.0, share) if math.isfinite(share) else 0.0 for share in shares]
+    label = ", ".join(f"{word} {percent(share)}" for word, share in zip(("more", "less", "same"), known, strict=False))
+    return _bar([(f"c{at}", share) for at, share in enumerate(known)], label)
+
+
+def _across(share: float) -> float:
+    """Percent of the width, with room for dots at both ends."""
+    return round(3 + 94 * share, 2)
+
+
+def _down(scale: Scale, value: float, height: float) -> float:
+    inside = min(max(value, scale.low), scale.high)
+    return round(_TOP + height * (scale.high - inside) / (scale.high - scale.low), 1)
+
+
+def _level_lines(scale: Scale, height: float) -> list[Markup]:
+    return [
+        Markup('<line class="{1}" x1="0" x2="100%" y1="{0:g}" y2="{0:g}"/>').format(
+            _down(scale, tick, height), "zero" if abs(tick) < scale.step / 2 else "grid"
+        )
+        for tick in scale.ticks()
+    ]
+
+
+def _level_labels(scale: Scale, height: float) -> list[tuple[float, str]]:
+    return [(_down(scale, tick, height), _tick(tick, scale)) for tick in scale.ticks()]
