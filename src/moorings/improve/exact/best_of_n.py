@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import gammaln, logsumexp
+from scipy.special import gammaln
 
 from moorings.errors import ConfigError
 from moorings.improve.exact.policy import SoftmaxPolicy
@@ -105,7 +105,8 @@ def best_of_n_policy(policy: SoftmaxPolicy, scores: Float[np.ndarray, "prompts a
     tilt = np.empty(scores.shape)
     for row, some, own in zip(tilt, scores, log_p, strict=True):
         _, level = np.unique(some, return_inverse=True)
-        mass = np.array([logsumexp(own[level == k]) for k in range(level.max() + 1)])
+        mass = np.full(level.max() + 1, -np.inf)
+        np.logaddexp.at(mass, level, own)
         upper = np.minimum(np.logaddexp.accumulate(mass), 0.0)
         upper[-1] = 0.0
         lower = np.append(-np.inf, upper[:-1])

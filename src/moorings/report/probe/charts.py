@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from markupsafe import Markup
@@ -37,6 +38,7 @@ __all__ = [
     "consistency_rows",
     "corrected_rows",
     "fixed",
+    "gap_rows",
     "gap_scale",
     "item_map",
     "over_rounds",
@@ -168,13 +170,17 @@ def preference_rows(one: SubtaskProfile) -> tuple[Row, ...]:
         *(Row(f"Prefers: {text}", figure, 0.0) for text, figure in bias.constant.items()),
         Row("Items on oneself less on others", bias.self_other_gap, 0.0),
         Row("Items on rises less on falls", bias.valence_gap, 0.0),
-        *_gap_rows(one.observation_gap),
-        *_gap_rows(one.self_gap),
+        *gap_rows(one),
     ]
     return _kept(rows)
 
 
-def _gap_rows(gap: FramingGap | None) -> tuple[Row, ...]:
+def gap_rows(one: SubtaskProfile) -> tuple[Row, ...]:
+    """Gaps between framings: observed and unobserved, self and other."""
+    return (*_framing_gap(one.observation_gap), *_framing_gap(one.self_gap))
+
+
+def _framing_gap(gap: FramingGap | None) -> tuple[Row, ...]:
     if gap is None or gap.right is None:
         return ()
     name = f"{gap.first[0]} less {gap.second[0]}"
@@ -246,15 +252,20 @@ def _found(figure: Figure | None) -> str:
 
 def share_scale(rows: Iterable[Row]) -> Scale:
     """0 to 1, further down where an interval reaches there."""
-    ends = [v for row in rows if row.figure for v in _ends_of(row.figure)]
+    ends = [v for row in rows for v in _reach(row)]
     return Scale(min(0.0, math.floor(4 * min(ends, default=0.0)) / 4), 1.0, 0.25)
 
 
 def gap_scale(rows: Iterable[Row]) -> Scale:
     """The same distance to both sides of 0."""
-    reach = max((abs(v) for row in rows if row.figure for v in _ends_of(row.figure)), default=0.0)
+    reach = max((abs(v) for row in rows for v in _reach(row)), default=0.0)
     half = next((level for level in _LEVELS if reach <= level), math.ceil(reach))
     return Scale(-half, half, half / 2)
+
+
+def _reach(row: Row) -> list[float]:
+    ends = [] if row.bounds is None else [row.bounds.low, row.bounds.high]
+    return ends if row.figure is None else ends + _ends_of(row.figure)
 
 
 def _ends_of(figure: Figure) -> list[float]:
@@ -425,7 +436,7 @@ def over_rounds(
     if not known:
         return None
     ends = [v for _, figure in known for v in _ends_of(figure)] + ([] if reference is None else [reference])
-    inside = 0.0 <= min(ends) and max(ends) <= 1.0 and max(ends) > 0.3
+    inside = min(ends) >= 0.0 and 0.3 < max(ends) <= 1.0
     scale, n, height = Scale(0.0, 1.0, 0.25) if inside else _scale(ends), len(figures), _TOP + _PLOT + _FOOT
     parts = _level_lines(scale, _PLOT)
     if joined:
@@ -471,7 +482,7 @@ def _line(known: Sequence[tuple[int, Figure]], scale: Scale, n: int) -> str:
 def _band(known: Sequence[tuple[int, Figure]], scale: Scale, n: int) -> str:
     """Between the ends of the intervals of neighbouring rounds."""
     path = ""
-    for (at, figure), (after, later) in zip(known, known[1:], strict=False):
+    for (at, figure), (after, later) in pairwise(known):
         if after == at + 1 and figure.interval is not None and later.interval is not None:
             corners = [
                 (at, figure.interval.low),
