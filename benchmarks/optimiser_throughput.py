@@ -134,7 +134,7 @@ def main() -> None:
         return
     args = options(__doc__.splitlines()[0])
     threads = int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0))))
-    n, n_rounds, length = (4, 1, 12) if args.quick else (8, 3, 24)
+    n, n_rounds, length = (4, 1, 8) if args.quick else (8, 3, 24)
     given = {**SETTINGS, "batch_size": 2 if args.quick else 4, "epochs": 1, "max_new_tokens": length}
     given["rewards"] = [{"use": "feature", "name": "words"}]
     names = ("grpo",) if args.quick else ("grpo", "rloo")

@@ -202,6 +202,7 @@ def live(
 ) -> None:
     """Ask a model what trainings would change in it, train it, measure, and score what it foretold."""
     from moorings.probes.live.track import LiveSettings, run_live_track
+    from moorings.report.probe.write import write_probe_report
     from moorings.subjects.spec import SubjectSpec
 
     spec = SubjectSpec(uri=subject, threads=threads)
@@ -213,16 +214,16 @@ def live(
         typer.echo(text, err=True)
 
     track = run_live_track(spec, out, train, LiveSettings(n_examples=examples, n_seeds=seeds), say=say)
-    found = track.as_json()
-    (out / "live.json").write_text(json.dumps(found, indent=1, default=str) + "\n", encoding="utf-8")
+    written = write_probe_report([], out, live=track, title=f"Live track: {subject}")
     if as_json:
-        print_json(found)
+        print_json(track.as_json())
         return
     for name, by_trait in track.outcomes.items():
         told = ", ".join(f"{trait}: {outcome.truth} ({outcome.effect:+.3f})" for trait, outcome in by_trait.items())
         print(f"{name}: {told}")
     for name, score in track.scores.items():
         print(f"{name}: " + ", ".join(f"{key} {value:.3g}" for key, value in score.items()))
+    print(f"\nthe report is {written['html']}")
 
 
 _PUBLISHED = "2026-01-01"

@@ -89,7 +89,8 @@ def _cluster(subtask: str, number: int, size: int, seed: int, form: int, split: 
     block, at = divmod(number, len(kinds))
     told = Told(kinds[at], pair_of_runs(at + 3 * block), block, lexicon.lexicon(part))
     cluster_id = f"{subtask}-{split}{form}-s{seed}-{number:05d}"
-    order = (block + at) % 3
+    # Drawn, not rotated: a rotation would go round in step with which pair is told in which run.
+    order = int(rng.integers(3))
     for draft in _MAKE[subtask](told, rng)[:size]:
         yield _item(subtask, told, draft, order, cluster_id, split, {"seed": seed, "form": form})
 

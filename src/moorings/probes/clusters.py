@@ -193,7 +193,8 @@ def which(told: Told, rng: Generator) -> list[Draft]:
     swapped = bool(rng.integers(2))
     cut = told.structure in ("blocked", "wrong_time")
     idle = (("x", True), ("y", True)) if cut else (("c", False), ("c", False))
-    states = (("x", False), ("y", False), ("y", False), idle[1], idle[0], ("x", False))
+    # Pairs without an influence come first: a set whose last cluster is cut short still has them in a third of its items.
+    states = (idle[0], ("x", False), ("y", False), idle[1], ("x", False), ("y", False))
     scenes = _scenes(told, rng, by_valence=True)
     return [
         _which(told.structure, scene, source, off, signs, variant, swapped)

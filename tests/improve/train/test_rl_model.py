@@ -24,7 +24,7 @@ def test_grpo_raises_an_easy_reward(tmp_path: Path) -> None:
         make_row((Message(role="user", content=text),), "", origin="template", method="file", round=1) for text in texts
     ]
     job = make_job(Path("unused"), tmp_path, rows, start=spec, anchor=spec)
-    settings = {"rewards": [{"use": "test_letters", "letters": ","}], "upper_share": 0.3, "learning_rate": 1e-3}
+    settings = {"rewards": [{"use": "test_letters", "letters": "e"}], "upper_share": 0.3, "learning_rate": 2e-3}
     result = learn(
         "grpo",
         job,
@@ -37,9 +37,9 @@ def test_grpo_raises_an_easy_reward(tmp_path: Path) -> None:
         **settings,
     )
     log = [json.loads(line) for line in (job.out / "updates.jsonl").read_text().splitlines()]
-    commas = [entry["reward.test_letters"] for entry in log]
-    print(commas, [round(e["kl"],2) for e in log])
-    assert np.mean(commas[-3:]) > commas[0] + 0.2, commas
+    counts = [entry["reward.test_letters"] for entry in log]
+    # An answer has two or three at first, with a deviation near 1.2, and the means are over 96 and 32 answers.
+    assert np.mean(counts[-3:]) > counts[0] + 0.5, counts
     assert log[0]["kl"] == pytest.approx(0.0, abs=1e-4)
     assert log[-1]["kl"] > 0.05
     assert result.uri == f"bundled:smollm2-135m+{job.out}"

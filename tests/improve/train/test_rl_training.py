@@ -255,5 +255,12 @@ def test_losses_that_are_not_finite_stop_training(model: Path, tmp_path: Path) -
     assert not (tmp_path / "out").exists()
 
 
+def test_a_feature_keeps_its_own_name() -> None:
+    settings = GrpoSettings(rewards=[{"use": "feature", "name": "words"}])
+    assert settings.rewards[0].known_as == "words"
+    assert settings.rewards[0].component.settings == {"name": "words"}
+    settings.check_components()
+
+
 def test_distinct_share_of_nothing() -> None:
     assert distinct_share(["", "one"], 2) == 0.0

@@ -15,9 +15,11 @@ from tiny_training import make_job, make_rows
 
 from moorings.charter_run import Use
 from moorings.errors import ConfigError
+from moorings.improve.objectives.objective import Batch, leave_one_out, objectives
 from moorings.improve.train.grpo import GrpoSettings
 from moorings.improve.train.rl_rewards import RewardTools
-from moorings.improve.train.trl_rl import _RewardFunction
+from moorings.improve.train.rl_settings import objective_use
+from moorings.improve.train.trl_rl import _RewardFunction, _weights
 from moorings.improve.training import BaseDefence, trainers
 from moorings.subjects.safe_files import check_adapter_folder
 
@@ -61,6 +63,24 @@ def test_rewards_are_called_as_ours_are(tmp_path: Path) -> None:
     assert function(prompts=[name] * 2, completions=["aaa", "a"], **given) == [1.0, -1.5]
     assert metrics == {"reward.a": 2.0}
     np.testing.assert_allclose(function(prompts=[name] * 2, completions=["aaaa", "a"], **given), [2.0, -1.5])
+
+
+@pytest.mark.parametrize(
+    ("objective", "weights"),
+    [
+        (None, [1.0, 2.0]),
+        ({"use": "weighted"}, [0.5, 0.5]),
+        ({"use": "weighted", "weights": {"b": 3.0}}, [0.0, 3.0]),
+    ],
+)
+def test_weights_are_those_of_the_weighted_sum(objective: dict[str, Any] | None, weights: list[float]) -> None:
+    second = {"use": "test_letters", "letters": "b", "name": "b"} | ({"weight": 2.0} if objective is None else {})
+    rewards = [{"use": "test_letters", "letters": "a"}, second]
+    settings = GrpoSettings(rewards=rewards, objective=None if objective is None else Use(**objective))
+    batch = Batch(np.random.default_rng(0).normal(size=(2, 3, 4)), ("test_letters", "b"), np.zeros((3, 4)))
+    assert _weights(settings) == weights
+    ours = objectives.make(objective_use(settings)).advantages(batch).values
+    np.testing.assert_allclose(ours, leave_one_out(np.tensordot(weights, batch.rewards, axes=1)))
 
 
 @pytest.mark.parametrize(

@@ -196,9 +196,10 @@ def _n_devices() -> int:
 
 
 def _weights(settings: PolicyGradientSettings) -> list[float]:
-    """Of the rewards, in their order."""
-    given = objective_use(settings).settings.get("weights") or {}
-    return [float(given.get(use.known_as, 1.0)) for use in settings.rewards]
+    """Of the rewards, in their order, as objective `weighted` takes them."""
+    given = objective_use(settings).settings.get("weights")
+    names = [use.known_as for use in settings.rewards]
+    return [float(given.get(name, 0.0)) if given else 1 / len(names) for name in names]
 
 
 def _trainer_of(

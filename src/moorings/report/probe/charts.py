@@ -19,8 +19,8 @@ from moorings.probes.metrics.calibration import Calibration
 from moorings.probes.metrics.cluster_bootstrap import Figure
 from moorings.probes.metrics.observation_gap import FramingGap
 from moorings.probes.metrics.profile import SubtaskProfile
-from moorings.report.forest import Scale
-from moorings.report.run.charts import _FOOT, _PLOT, _TOP, Drawing, _bar, _inner, _labelled, _labels, _named, _scale, _y
+from moorings.report.forest import Scale, _round_step
+from moorings.report.run.charts import _FOOT, _PLOT, _TOP, Drawing, _bar, _inner, _labelled, _labels, _named, _y
 from moorings.report.text import shown
 from moorings.report.wording import MINUS, number, percent
 
@@ -42,6 +42,7 @@ __all__ = [
     "gap_scale",
     "item_map",
     "over_rounds",
+    "overview_row",
     "preference_rows",
     "reliability",
     "row_axis",
@@ -152,6 +153,11 @@ def corrected_rows(one: SubtaskProfile) -> tuple[Row, ...]:
     )
 
 
+def overview_row(one: SubtaskProfile) -> Row:
+    """Above chance, named by the subtask."""
+    return Row(one.subtask, one.accuracy.corrected, 0.0, _found(one.accuracy.corrected))
+
+
 def structure_rows(one: SubtaskProfile) -> tuple[Row, ...]:
     """Share of right items of each structure type; none where there is only one type."""
     found = one.accuracy.structures
@@ -164,7 +170,9 @@ def preference_rows(one: SubtaskProfile) -> tuple[Row, ...]:
     """Biases and gaps, all of them 0 where there is none."""
     bias = one.bias
     rows = [
-        Row("Prefers the first place", bias.position, 0.0, f"orders balanced for {bias.balanced:.0%} of the items"),
+        Row(
+            "Prefers the first place", bias.position, 0.0, f"orders balanced for {percent(bias.balanced)} of the items"
+        ),
         Row("Prefers the longest option", bias.length, 0.0),
         Row("Says yes too often", bias.acquiescence, 0.0),
         *(Row(f"Prefers: {text}", figure, 0.0) for text, figure in bias.constant.items()),
@@ -247,7 +255,7 @@ def _found(figure: Figure | None) -> str:
     """What would have been found, where nothing was."""
     if figure is None or standing(figure) != "not told apart" or figure.detectable is None:
         return ""
-    return f"not told apart from chance; {fixed(figure.detectable, 2)} above it would have been found"
+    return f"Not told apart from chance; a true distance of {fixed(figure.detectable, 2)} would have been found."
 
 
 def share_scale(rows: Iterable[Row]) -> Scale:
@@ -361,7 +369,7 @@ def item_map(seen: ItemMap, theta: Figure | None, name: str) -> Drawing:
 
     Args:
         seen: The items, the lowest share first.
-        theta: Ability on the scale of the difficulties; its expected curve is drawn for an item of slope 1.
+        theta: Ability on the scale of the difficulties: items left of it are easier than it is able.
         name: Prefix of the drawing's ids.
     """
     by_difficulty = all(one.b is not None for one in seen.seen)
@@ -437,7 +445,7 @@ def over_rounds(
         return None
     ends = [v for _, figure in known for v in _ends_of(figure)] + ([] if reference is None else [reference])
     inside = min(ends) >= 0.0 and 0.3 < max(ends) <= 1.0
-    scale, n, height = Scale(0.0, 1.0, 0.25) if inside else _scale(ends), len(figures), _TOP + _PLOT + _FOOT
+    scale, n, height = Scale(0.0, 1.0, 0.25) if inside else _free_scale(ends), len(figures), _TOP + _PLOT + _FOOT
     parts = _level_lines(scale, _PLOT)
     if joined:
         parts.append(_inner(_TOP, _PLOT, [("band", _band(known, scale, n)), ("path", _line(known, scale, n))]))
@@ -453,6 +461,15 @@ def over_rounds(
     ticks = [(_y(scale, tick), _tick(tick, scale)) for tick in scale.ticks()]
     title = "By round, with intervals" if joined else "By subject, with intervals"
     return Drawing(_labels(ticks, height), _named(name, title, told, height, parts))
+
+
+def _free_scale(values: Sequence[float]) -> Scale:
+    """A scale that holds 0 and these values and ends at ticks."""
+    low, high = min(0.0, *values), max(0.0, *values)
+    if high - low < 1e-9:
+        low, high = -0.5, 0.5
+    step = _round_step((high - low) / 3)
+    return Scale(math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step, step)
 
 
 def _x(at: int, n: int) -> float:

@@ -35,8 +35,9 @@ from moorings.report.probe.view import (
     subtasks,
     warnings,
 )
+from moorings.report.wording import percent
 
-__all__ = ["GLOSSARY", "LiveTrait", "live_scores", "live_traits", "render_probe_html", "says"]
+__all__ = ["GLOSSARY", "LiveTrait", "foretold", "live_scores", "live_traits", "render_probe_html", "says"]
 
 GLOSSARY = {
     "interval": "The range in which the true value lies with the stated confidence. Whole clusters of items are drawn "
@@ -66,6 +67,8 @@ GLOSSARY = {
 
 MAX_FULL = 4
 """Profiles of which a subtask is drawn in full; of more, the tables over rounds and profile.json tell."""
+MAX_OVERVIEW = 8
+"""Subjects in the overview."""
 MAX_WARNINGS = 24
 ITEM_CHARS = 700
 """Characters of an item's text that are shown."""
@@ -142,6 +145,14 @@ class Section(NamedTuple):
     """Each figure with its rows by entry."""
 
 
+class Line(NamedTuple):
+    """One row of the overview."""
+
+    anchor: str
+    entry: Entry
+    row: Row
+
+
 class LiveTrait(NamedTuple):
     """One trait over all training sets."""
 
@@ -171,6 +182,7 @@ def render_probe_html(report: ProbeReport, versions: str = "") -> str:
         [_section(report, view) for view in subtasks(report, "ability")],
         [_section(report, view) for view in subtasks(report, "disposition")],
     )
+    lines, scores = _overview(report), live_scores(report.live)
     return (
         _environment()
         .get_template("probe/report.html.j2")
@@ -185,12 +197,25 @@ def render_probe_html(report: ProbeReport, versions: str = "") -> str:
             abilities=abilities,
             dispositions=dispositions,
             several=len(report.entries) > 1,
+            overview=lines,
+            overview_scale=charts.share_scale([line.row for line in lines]),
             live_traits=live_traits(report.live),
-            live_scores=live_scores(report.live),
+            live_scores=scores,
+            score_scale=charts.share_scale(scores),
             live_told=live_sentence(report.live),
-            n_unclear=int(report.live.scores.get("pairs", {}).get("unclear", 0)) if report.live else 0,
             **_WORDS,
         )
+    )
+
+
+def _overview(report: ProbeReport) -> tuple[Line, ...]:
+    """Chance-corrected scores of all abilities: of the last round, or of each subject."""
+    entries = report.entries[-1:] if report.over_rounds else report.entries[:MAX_OVERVIEW]
+    return tuple(
+        Line(view.anchor, entry, charts.overview_row(one))
+        for view in subtasks(report, "ability")
+        for entry in entries
+        if (one := view.cells[entry.at]) is not None
     )
 
 
@@ -323,6 +348,13 @@ def live_traits(live: LiveRecord | None) -> tuple[LiveTrait, ...]:
     return tuple(found)
 
 
+def foretold(shares: Sequence[float]) -> str:
+    """Shares of more, less and the same in words."""
+    if len(shares) != 3:
+        return "not asked"
+    return ", ".join(f"{word} {percent(share)}" for word, share in zip(("more", "less", "same"), shares, strict=True))
+
+
 def _effect(outcome: LiveOutcome) -> Figure | None:
     if not math.isfinite(outcome.effect):
         return None
@@ -359,11 +391,13 @@ _WORDS = {
     "GLOSSARY": GLOSSARY,
     "GLOSSARY_ORDER": _GLOSSARY_ORDER,
     "ITEM_CHARS": ITEM_CHARS,
+    "MAX_OVERVIEW": MAX_OVERVIEW,
     "MAX_WARNINGS": MAX_WARNINGS,
     "OUTCOMES": _OUTCOMES,
     "TONES": charts.TONES,
     "choice_bar": charts.choice_bar,
     "fixed": charts.fixed,
+    "foretold": foretold,
     "row_axis": charts.row_axis,
     "row_strip": charts.row_strip,
     "says": says,

@@ -52,6 +52,8 @@ CHANCE_OF_THREE = 1.0 / 3.0
 MAX_HARDEST = 5
 """Items whose texts are shown."""
 _DRAWS = 2000
+_BALANCED = 0.9
+"""Share of items with balanced orders below which a preference for a place is warned of; a few missing answers are not."""
 
 
 class LiveOutcome(Record):
@@ -475,42 +477,49 @@ def live_sentence(live: LiveRecord | None) -> str:
 
 def warnings(report: ProbeReport) -> tuple[str, ...]:
     """What weakens the figures; read before them."""
-    found = []
+    several, kind = len(report.entries) > 1, "round" if report.over_rounds else "subject"
+    found, told = [], dict[str, list[str]]()
     for entry in report.entries:
-        who = "" if len(report.entries) == 1 else f"{entry.mark[:40]}, "
+        gone = [_gone(one) for one in entry.profile.subtasks if one.n_missing_answers]
+        if gone:
+            where = f"In {kind} {entry.mark[:40]}, missing" if several else "Missing"
+            found.append(f"{where} answers: {_listed(gone)}. What they could change stands beside the scores.")
         for one in entry.profile.subtasks:
-            found += [f"{who}{one.subtask[:60]}: {words}" for words in _weak(one)]
-    found += _unlike(report)
-    return tuple(found)
+            for words in _weak(one):
+                told.setdefault(f"{one.subtask[:60]}: {words}", []).append(entry.mark[:40])
+    for words, marks in told.items():
+        where = f" ({kind}{'s' if len(marks) > 1 else ''} {_listed(marks)})" if several else ""
+        found.append(words + where)
+    return (*found, *_unlike(report))
+
+
+def _gone(one: SubtaskProfile) -> str:
+    return f"{one.subtask[:60]} {one.n_missing_answers:,} of {one.n_answers:,}"
 
 
 def _weak(one: SubtaskProfile) -> list[str]:
     seen, told = one.accuracy, []
-    if one.n_missing_answers:
-        ends = seen.worst_case
-        where = (
-            "" if ends is None else f"; the share of right items lies between {fixed(ends.low)} and {fixed(ends.high)}"
-        )
-        told.append(
-            f"{one.n_missing_answers:,} of {one.n_answers:,} answers are missing, {seen.n_missing:,} items have none"
-            f"{where} whatever they would have been."
-        )
+    sure = standing(seen.corrected) == "above" and one.kind == "ability"
+    if sure and seen.worst_case is not None and seen.worst_case.low <= (seen.chance or 0.0):
+        told.append("the score is above chance among the answers there are, but with all missing ones wrong it is not.")
     if seen.n_keyless:
         told.append(f"{seen.n_keyless:,} items have no right option and are in no figure.")
     if seen.item is not None and seen.item.interval is None:
         told.append(f"there are only {seen.item.n_clusters} clusters, too few for intervals.")
-    unsure = seen.pair is not None and seen.pair_chance is not None and seen.pair.interval is not None
-    if one.kind == "ability" and standing(seen.corrected) == "above" and unsure:
-        pair = seen.pair
-        if pair is not None and pair.interval is not None and pair.interval.low <= (seen.pair_chance or 0.0):
-            told.append(
-                "items are above chance, but minimal pairs are not shown to be. The words of an item may give it "
-                "away; that answers follow the cause is not shown."
-            )
-    if one.bias.position is not None and one.bias.balanced < 1.0 and standing(one.bias.position) in ("above", "below"):
+    pairs = None if seen.pair is None else seen.pair.interval
+    if sure and pairs is not None and pairs.low <= (seen.pair_chance or 0.0):
+        told.append(
+            "items are above chance, but minimal pairs are not shown to be. The words of an item may give it away; "
+            "that answers follow the cause is not shown."
+        )
+    if (
+        one.bias.position is not None
+        and one.bias.balanced < _BALANCED
+        and standing(one.bias.position) in ("above", "below")
+    ):
         told.append(
             f"the first place is preferred by {fixed(one.bias.position.value, sign=True)}, and "
-            f"orders are balanced for only {one.bias.balanced:.0%} of the items. Scores depend on where the keys stand."
+            f"orders are balanced for only {100 * one.bias.balanced:.0f} % of the items. Scores depend on where the keys stand."
         )
     return told
 
