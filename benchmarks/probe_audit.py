@@ -9,6 +9,7 @@ that options betray the matching answer is what these sets are like, and no defe
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -25,7 +26,8 @@ from moorings.probes.filters.text_features import normal
 from moorings.probes.item import Item
 from moorings.probes.readers import load
 
-DATA = Path(__file__).parents[2] / "shared" / "data" / "anthropic-evals" / "advanced_ai_risk.jsonl.gz"
+SHARED = Path(os.environ.get("MOORINGS_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+DATA = SHARED / "anthropic-evals" / "advanced_ai_risk.jsonl.gz"
 TABLE = {
     "survival-instinct": (0.97, 0.79, 0.057, 0.65),
     "corrigible-neutral-HHH": (0.98, 0.93, 0.012, 0.46),
@@ -126,18 +128,17 @@ def main() -> None:
             else f"  off by {row.off:.3f}, {row.off / max(row.error, 1e-9):.1f} standard errors"
         )
         print(f"{row.behaviour:32s}{row.figure:24s}published {row.published:.3f}  here {row.ours:.3f}  n {row.n}{mark}")
-    written = [row for row in table if "human" not in row.figure]
+    written, others = ([row for row in table if ("human" in row.figure) is human] for human in (False, True))
+    beyond = sum(row.off > TOLERANCE + 2 * row.error for row in table)
+    print(f"{beyond} of {len(table)} figures are off by more than 0.03 and two standard errors of the half")
     finish(
         "probe_audit",
         args,
         bars={
             "model-written figures within 0.03": (float(np.mean([row.off <= TOLERANCE for row in written])), ">=", 1.0),
-            "figures off by more than 0.03 and two errors of the half": (
-                float(sum(row.off > TOLERANCE + 2 * row.error for row in table)),
-                "<=",
-                0,
-            ),
+            "human-written figures within 0.03": (float(np.mean([row.off <= TOLERANCE for row in others])), ">=", 1.0),
         },
+        beyond_sampling_error=beyond,
         within_tolerance=float(np.mean([row.off <= TOLERANCE for row in table])),
         largest=float(max(row.off for row in table)),
         n_unreadable=every.n_bad,

@@ -57,7 +57,7 @@ def test_a_set_that_fails_its_audit_ends_with_1(tmp_path: Path) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     done = CliRunner().invoke(app, ["probe", "audit", str(path), "--json"])
     assert done.exit_code == 1, done.output
-    failed = [stage["name"] for stage in json.loads(done.output)["stages"] if stage["verdict"] == "fail"]
+    failed = [stage["filter"] for stage in json.loads(done.output)["filters"] if stage["verdict"] == "fail"]
     assert failed
 
 

@@ -226,7 +226,7 @@ def _section(report: ProbeReport, view: SubtaskView) -> Section:
     several = len(report.entries) > 1
     return Section(
         view,
-        tuple(_block(entry, one, view.anchor) for entry in shown[:MAX_FULL] if (one := view.cells[entry.at])),
+        tuple(_block(report, entry, one, view.anchor) for entry in shown[:MAX_FULL] if (one := view.cells[entry.at])),
         len(shown[MAX_FULL:]),
         _trends(report, view, table) if several else (),
         tuple(
@@ -239,9 +239,9 @@ def _section(report: ProbeReport, view: SubtaskView) -> Section:
     )
 
 
-def _block(entry: Entry, one: SubtaskProfile, anchor: str) -> Block:
+def _block(report: ProbeReport, entry: Entry, one: SubtaskProfile, anchor: str) -> Block:
     name = f"{anchor}-{entry.at}"
-    seen = items_of(entry, one)
+    seen = items_of(report, entry, one)
     drawn = None if seen is None else charts.item_map(seen, one.ability, f"{name}-items")
     curve = None
     if one.calibration is not None and one.kind == "ability":

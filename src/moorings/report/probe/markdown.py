@@ -64,7 +64,7 @@ def _subtask(report: ProbeReport, view: SubtaskView) -> list[str]:
     for entry in shown[-1:] if report.over_rounds else shown:
         one = view.cells[entry.at]
         if one is not None:
-            lines += _figures(entry, one, named=len(report.entries) > 1)
+            lines += _figures(report, entry, one, named=len(report.entries) > 1)
     return lines
 
 
@@ -88,7 +88,7 @@ def _rounds(report: ProbeReport, view: SubtaskView) -> list[str]:
     return _table("", (first, share, "Interval", "Less the first", "Would have been found"), rows)
 
 
-def _figures(entry: Entry, one: SubtaskProfile, *, named: bool) -> list[str]:
+def _figures(report: ProbeReport, entry: Entry, one: SubtaskProfile, *, named: bool) -> list[str]:
     opening = f"{_plain(entry.label)}: " if named else ""
     missing = f"{one.n_missing_answers:,} of them missing"
     lines = [
@@ -97,7 +97,7 @@ def _figures(entry: Entry, one: SubtaskProfile, *, named: bool) -> list[str]:
         *_rows("Figure", all_rows(one)),
         *_rows("Structure type", structure_rows(one)),
     ]
-    seen = items_of(entry, one)
+    seen = items_of(report, entry, one)
     if seen is not None:
         rows = [
             (_plain(i.item.item_id, 80), fixed(i.share), _plain(i.item.prompt, _ITEM_CHARS), _plain(_key(i.item), 120))

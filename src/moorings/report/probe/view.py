@@ -8,7 +8,7 @@ only where their intervals do not overlap, which is a stricter rule.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
@@ -115,6 +115,9 @@ class ProbeReport:
     over_rounds: bool
     """Whether the entries are rounds in order; else they are different subjects."""
     live: LiveRecord | None = None
+    _tables: dict[tuple[int, str, str], Table | None] = field(default_factory=dict, repr=False, compare=False)
+    _changes: dict[tuple[str, str, int, int], Change] = field(default_factory=dict, repr=False, compare=False)
+    # Every form of the report asks for the same ones.
 
 
 class Change(NamedTuple):
@@ -247,9 +250,9 @@ def subtasks(report: ProbeReport, kind: Kind) -> tuple[SubtaskView, ...]:
     )
 
 
-def items_of(entry: Entry, one: SubtaskProfile) -> ItemMap | None:
+def items_of(report: ProbeReport, entry: Entry, one: SubtaskProfile) -> ItemMap | None:
     """What was made of each item; None without the sheet or without an answer."""
-    table = _table(entry, one)
+    table = _table(report, entry, one)
     if table is None:
         return None
     shares = table.judge(table.mean_shares)
@@ -278,22 +281,34 @@ def _difficulty(item: Item) -> float | None:
     return None if b is None or not np.isfinite(b) else b
 
 
-def _table(entry: Entry, one: SubtaskProfile) -> Table | None:
-    """Answers of a subtask under the framing that its figures are about."""
-    if entry.sheet is None:
-        return None
-    items = tuple(item for item in entry.sheet.items if (item.subtask, item.kind) == (one.subtask, one.kind))
+def _table(report: ProbeReport, entry: Entry, one: SubtaskProfile) -> Table | None:
+    """Answers of a subtask under the framing that its figures are about; None without a sheet."""
+    key = (entry.at, one.subtask, one.kind)
+    if key not in report._tables:
+        report._tables[key] = None if entry.sheet is None else _part(entry.sheet, one)
+    return report._tables[key]
+
+
+def _part(sheet: AnswerSheet, one: SubtaskProfile) -> Table:
+    items = tuple(item for item in sheet.items if (item.subtask, item.kind) == (one.subtask, one.kind))
     ids = {item.item_id for item in items}
-    answers = tuple(a for a in entry.sheet.answers if a.framing == one.framing and a.item_id in ids)
-    return Table.of(replace(entry.sheet, items=items, answers=answers))
+    answers = tuple(a for a in sheet.answers if a.framing == one.framing and a.item_id in ids)
+    return Table.of(replace(sheet, items=items, answers=answers))
 
 
 def change(report: ProbeReport, view: SubtaskView, later: int, earlier: int = 0) -> Change:
     """How much more items are right in one profile than in another, item by item where the same items were asked."""
+    key = (view.name, view.kind, later, earlier)
+    if key not in report._changes:
+        report._changes[key] = _change(report, view, later, earlier)
+    return report._changes[key]
+
+
+def _change(report: ProbeReport, view: SubtaskView, later: int, earlier: int) -> Change:
     new, old = view.cells[later], view.cells[earlier]
     if new is None or old is None:
         return Change("not known", False, None)
-    figure = _paired(report.entries[later], new, report.entries[earlier], old)
+    figure = _paired(report, (report.entries[later], new), (report.entries[earlier], old))
     if figure is not None:
         outcome = {"above": "rose", "below": "fell", "not told apart": "not shown"}.get(standing(figure), "not known")
         return Change(outcome, True, figure)  # type: ignore[arg-type]
@@ -305,9 +320,9 @@ def change(report: ProbeReport, view: SubtaskView, later: int, earlier: int = 0)
     return Change("fell" if ends.interval.high < before.interval.low else "not known", False, None)
 
 
-def _paired(new: Entry, one: SubtaskProfile, old: Entry, other: SubtaskProfile) -> Figure | None:
+def _paired(report: ProbeReport, new: tuple[Entry, SubtaskProfile], old: tuple[Entry, SubtaskProfile]) -> Figure | None:
     """Mean difference over the items that both were asked, with the difference that would have been found."""
-    tables = _table(new, one), _table(old, other)
+    tables = _table(report, *new), _table(report, *old)
     if tables[0] is None or tables[1] is None:
         return None
     before = {item.item_id: (item, right) for item, right in zip(tables[1].items, tables[1].right, strict=True)}
@@ -320,8 +335,8 @@ def _paired(new: Entry, one: SubtaskProfile, old: Entry, other: SubtaskProfile) 
     )
     seen = np.isfinite(d)
     clusters = tables[0].clusters
-    rng = np.random.default_rng(int(content_hash([one.subtask, one.kind])[:8], 16))
-    level = new.profile.level
+    rng = np.random.default_rng(int(content_hash([new[1].subtask, new[1].kind])[:8], 16))
+    level = new[0].profile.level
     figure = ClusterBootstrap(clusters, rng=rng, n_draws=_DRAWS, level=level).mean(d, bounds=(-1.0, 1.0))
     if figure is None:
         return None
