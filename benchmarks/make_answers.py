@@ -26,7 +26,7 @@ from moorings.subjects.spec import SubjectSpec, open_subject
 
 FILE = Path(__file__).parent / "data" / "answers.parquet"
 SUBJECT = SubjectSpec(uri="bundled:smollm2-135m", engine="ctranslate2", precision="int8", threads=1)
-N_PROMPTS, N_ANSWERS, N_TOKENS, N_REFERENCE_TOKENS, SEED = 60, 256, 24, 48, 6
+N_PROMPTS, N_ANSWERS, N_TOKENS, N_REFERENCE_TOKENS, SEED = 60, 128, 24, 48, 6
 PART = 64
 """Answers drawn together; larger batches were slower a token."""
 

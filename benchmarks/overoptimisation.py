@@ -39,19 +39,37 @@ from moorings.improve.objectives.objective import objectives
 
 ANSWERS = Path(__file__).parent / "data" / "answers.parquet"
 K, D, N_PAIRS = 5, 64, 600
-FOREIGN, FOREIGN_MASS = 128, 0.01
-"""Answers to other questions in each question's space, and their probability in all at the start."""
+FOREIGN_MASS = 0.01
+"""Probability at the start of all answers to other questions in a question's space together."""
 STEPS, RATE = 40, 0.5
 """After them the policy is the start policy times exp(20 R), if nothing holds it back."""
 LAMBDAS = (0.05, 0.1, 0.5, 1.0)
-BETAS = (0.01, 0.05, 0.2)
-PAPER_LAMBDA = 0.5
+PAPER_LAMBDA = 0.1
+"""The paper's for policy gradients; for best of n it takes 0.5."""
 ARMS: dict[str, Use] = {
     "mean": Use(use="weighted"),
     "worst case": Use(use="worst_case"),
     **{f"uncertainty {lam}": Use(use="uncertainty", lam=lam) for lam in LAMBDAS},
 }
 UWO = f"uncertainty {PAPER_LAMBDA}"
+WITH_KL = ("member 0", "member 1", "mean", "worst case", UWO)
+"""Arms that are also run with a KL penalty."""
+
+
+class Size(NamedTuple):
+    """How much is run."""
+
+    prompts: int
+    answers: int
+    foreign: int
+    """Answers to other questions in each question's space."""
+    retrainings: int
+    noises: tuple[float, ...]
+    betas: tuple[float, ...]
+
+
+FULL = Size(60, 128, 512, 10, (0.25, 0.0), (0.01, 0.05, 0.2))
+QUICK = Size(30, 32, 128, 3, (0.25,), ())
 
 
 class Space(NamedTuple):
@@ -69,6 +87,7 @@ class World:
 
     questions: np.ndarray
     answers: np.ndarray
+    n_foreign: int
     surface: np.ndarray
     """Sentiment, closeness to plain readability, and words: [3, prompts, answers]."""
 
@@ -89,12 +108,12 @@ class World:
     def wide(self, prompts: np.ndarray, rng: np.random.Generator) -> Space:
         """Own answers first, then some that were given to other questions."""
         own = self.own(prompts)
-        shape = len(prompts), FOREIGN
-        others = np.stack([rng.choice(prompts[prompts != prompt], FOREIGN) for prompt in prompts])
+        shape = len(prompts), self.n_foreign
+        others = np.stack([rng.choice(prompts[prompts != prompt], self.n_foreign) for prompt in prompts])
         n = own.number.shape[1]
         base = [
             np.full(own.number.shape, np.log((1 - FOREIGN_MASS) / n)),
-            np.full(shape, np.log(FOREIGN_MASS / FOREIGN)),
+            np.full(shape, np.log(FOREIGN_MASS / self.n_foreign)),
         ]
         return Space(
             prompts,
@@ -139,7 +158,7 @@ class Proxies(NamedTuple):
     accuracy: float
 
 
-def build(answers: StoredAnswers) -> World:
+def build(answers: StoredAnswers, n_foreign: int) -> World:
     """Embed questions and answers."""
     from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
@@ -155,6 +174,7 @@ def build(answers: StoredAnswers) -> World:
     return World(
         questions=rows[len(texts) :],
         answers=rows[: len(texts)].reshape(n_prompts, n_answers, -1),
+        n_foreign=n_foreign,
         surface=np.array([sentiment, plain, words], dtype=np.float64).reshape(3, n_prompts, n_answers),
     )
 
@@ -260,7 +280,7 @@ def retrain(world: World, gold: Gold, seed: int, noise: float, differ: str, beta
     out: dict[str, Any] = {"accuracy": made.accuracy}
     singles = {f"member {k}": Use(use="weighted", weights={f"m{k}": 1.0}) for k in range(K)}
     for name, use in {**singles, **ARMS}.items():
-        for beta in (0.0, *(betas if name in (*singles, "mean", "worst case", UWO) else ())):
+        for beta in (0.0, *(betas if name in WITH_KL else ())):
             trace = ascent(space, made.scores, use, truth, beta, watched)
             out[f"gradient {beta}|{name}"] = summary(trace.kl, trace.gold, "policy_gradient", trace.watched)
     joined = {f"member {k}": some for k, some in enumerate(made.scores)} | aggregated(made.scores)
@@ -286,13 +306,17 @@ def best_own(scores: np.ndarray, truth: np.ndarray, watched: dict[str, np.ndarra
 def best_all(space: Space, scores: np.ndarray, truth: np.ndarray, watched: dict[str, np.ndarray]) -> dict[str, Any]:
     """Best of n from the start policy over the whole space, exactly, up to 16,384."""
     start = SoftmaxPolicy(np.zeros(truth.shape), base=space.log_base)
-    kept = [best_of_n_policy(start, scores, 2**k) for k in range(15)]
-    kl = np.array([policy.kl().mean() for policy in kept])
-
-    def curve(values: np.ndarray) -> np.ndarray:
-        return np.array([policy.mean(values).mean() for policy in kept])
-
-    return summary(kl, curve(truth), "best_of_n", {name: curve(values) for name, values in watched.items()})
+    base = start.log_p
+    columns = {"gold": truth, **watched}
+    found: dict[str, list[float]] = {name: [] for name in ("kl", *columns)}
+    for k in range(15):
+        log_p = best_of_n_policy(start, scores, 2**k).log_p
+        share = np.exp(log_p) / len(log_p)
+        found["kl"].append(float((share * (log_p - base)).sum()))
+        for name, values in columns.items():
+            found[name].append(float((share * values).sum()))
+    made = {name: np.array(some) for name, some in found.items()}
+    return summary(made["kl"], made["gold"], "best_of_n", {name: made[name] for name in watched})
 
 
 def averaged(out: dict[str, Any]) -> dict[str, Any]:
@@ -347,7 +371,7 @@ def orderings(runs: list[dict[str, Any]], how: str) -> dict[str, Any]:
     for name, (less, more) in pairs.items():
         interval = mean_interval(drops[more] - drops[less])
         out[name] = {
-            "ratio": float(drops[less].mean() / drops[more].mean()),
+            "ratio": float(drops[less].mean() / max(drops[more].mean(), 1e-9)),
             "less by": float((drops[more] - drops[less]).mean()),
             "interval": [interval.low, interval.high],
         }
@@ -391,15 +415,17 @@ def timed(call: Callable[[], object]) -> float:
 def main() -> None:
     args = options(__doc__.splitlines()[0])
     answers = read_answers(ANSWERS)
-    if args.quick:
-        answers = shortened(answers, 32, 64)
-    world = build(answers)
+    size = QUICK if args.quick else FULL
+    answers = shortened(answers, size.prompts, size.answers)
+    world = build(answers, size.foreign)
     gold = Gold(world)
-    n_runs, noises, betas = (4, (0.25,), ()) if args.quick else (10, (0.0, 0.25), BETAS)
     rows, compared, accuracy, single = [], {}, {}, {}
-    for noise in noises:
+    for noise in size.noises:
         for differ in ("seed", "projection"):
-            runs = [retrain(world, gold, seed, noise, differ, betas) for seed in range(n_runs)]
+            runs = [
+                retrain(world, gold, seed, noise, differ, size.betas if noise else ())
+                for seed in range(size.retrainings)
+            ]
             rows += table(runs, noise, differ)
             name = f"noise {noise}, {differ}"
             accuracy[name] = float(np.mean([run["accuracy"] for run in runs]))
@@ -414,7 +440,7 @@ def main() -> None:
             for ordering, found in compared[name]["gradient 0.0"].items():
                 low, high = found["interval"]
                 print(f"  {ordering}: less by {found['less by']:.3f} ({low:.3f} to {high:.3f})", flush=True)
-    cost = scoring_cost(answers, 128 if args.quick else 256, 3 if args.quick else 7)
+    cost = scoring_cost(answers, 64 if args.quick else 256, 3 if args.quick else 7)
     bars: dict[str, tuple[float, str, float]] = {}
     for differ in ("seed", "projection"):
         found = compared[f"noise 0.25, {differ}"]["gradient 0.0"]
@@ -435,7 +461,7 @@ def main() -> None:
         orderings=compared,
         proxy_accuracy=accuracy,
         scoring=cost,
-        n_retrainings=n_runs,
+        n_retrainings=size.retrainings,
         n_prompts=answers.shape[0],
         n_answers=answers.shape[1],
     )

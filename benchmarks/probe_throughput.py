@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ from _common import finish, options
 from sampling_throughput import limits
 
 from moorings.probes.build import SUBTASKS, build
-from moorings.probes.files import ItemSet
+from moorings.probes.files import ItemSet, read_items, write_items
 from moorings.probes.framing import PLAIN
 from moorings.probes.orders import plan_orders
 from moorings.probes.runner import ask
@@ -89,9 +90,8 @@ class Bare:
             str(subject._converted()), compute_type="int8", inter_threads=info.workers, intra_threads=info.threads
         )
 
-    def same_calls(self, plan: Plan) -> float:
-        """Seconds of the runner's calls; each row of logits is reduced to three log-probabilities, nothing is kept."""
-        start = time.perf_counter()
+    def same_calls(self, plan: Plan) -> None:
+        """The runner's calls; each row of logits is reduced to three log-probabilities, nothing is kept."""
         pending = [
             self.generator.generate_batch(
                 endings,
@@ -108,24 +108,23 @@ class Bare:
             for result in results:
                 logits = np.array(result.result().logits[0]).reshape(-1)
                 logits[:3] - np.log(np.exp(logits - logits.max()).sum()) - logits.max()
-        return time.perf_counter() - start
 
-    def whole_rows(self, plan: Plan) -> float:
-        """Seconds of the engine's scoring function, one symbol a row."""
-        start = time.perf_counter()
+    def whole_rows(self, plan: Plan) -> None:
+        """The engine's scoring function, one symbol a row."""
         self.generator.score_batch([[*row, "A"] for row in plan.rows], max_batch_size=1024, batch_type="tokens")
-        return time.perf_counter() - start
 
 
-def timed_ask(subject: Any, items: ItemSet, folder: Path, chunk: int) -> float:
-    start = time.perf_counter()
-    ask(subject, items, folder, chunk=chunk)
-    return time.perf_counter() - start
+def timed(call: Callable[[], object]) -> tuple[float, float]:
+    """Seconds by the clock, and of this process on all its cores."""
+    start, cpu = time.perf_counter(), time.process_time()
+    call()
+    return time.perf_counter() - start, time.process_time() - cpu
 
 
-def killed_and_resumed(n: int, chunk: int, folder: Path, n_kept: int) -> float:
-    """Seconds of two processes that ask n items, the first of which is killed when `n_kept` chunks are kept."""
-    code = f"from probe_throughput import child; child({n}, {chunk}, {str(folder)!r})"
+def killed_and_resumed(items: ItemSet, chunk: int, folder: Path, n_kept: int) -> float:
+    """Seconds of two processes that ask a set, the first of which is killed when `n_kept` chunks are kept."""
+    path = write_items(items, folder.with_suffix(".jsonl"))
+    code = f"from probe_throughput import child; child({str(path)!r}, {chunk}, {str(folder)!r})"
     start = time.perf_counter()
     first = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parent)
     kept = folder / "asked" / "compared" / "artifacts"
@@ -139,44 +138,47 @@ def killed_and_resumed(n: int, chunk: int, folder: Path, n_kept: int) -> float:
     return time.perf_counter() - start
 
 
-def child(n: int, chunk: int, folder: str) -> None:
-    """Ask n items with progress."""
-    ask(SubjectSpec(uri=SUBJECT), items_of(n), Path(folder), chunk=chunk, progress=True)
+def child(path: str, chunk: int, folder: str) -> None:
+    """Ask the items of a file, with progress."""
+    ask(SubjectSpec(uri=SUBJECT), read_items(path), Path(folder), chunk=chunk, progress=True)
 
 
 def main() -> None:
     """Measure and compare with the bars."""
     args = options(__doc__ or "")
-    n_arm, rounds, chunk, n_identity = (16, 1, 48, 16) if args.quick else (100, 3, 256, 200)
+    n_arm, rounds, chunk, n_identity = (20, 2, 60, 16) if args.quick else (100, 3, 256, 200)
     subject: Any = open_subject(SUBJECT)
     items = items_of(n_arm)
     questions = n_questions(items)
     plan, bare = plan_of(subject, items, chunk), Bare(subject)
-    seconds: dict[str, list[float]] = {"runner": [], "same calls": [], "score_batch": []}
+    seconds: dict[str, list[tuple[float, float]]] = {"runner": [], "same calls": [], "score_batch": []}
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        timed_ask(subject, items_of(5), root / "warm", chunk)
+        ask(subject, items_of(5), root / "warm")
         for number in range(rounds):
-            # The content-free prompts are asked anew each time, as a user would.
-            seconds["runner"].append(timed_ask(subject, items, root / f"arm{number}", chunk))
-            seconds["same calls"].append(bare.same_calls(plan))
-            seconds["score_batch"].append(bare.whole_rows(plan))
-            print(
-                {name: round(questions / values[-1], 2) for name, values in seconds.items()}, "questions/s", flush=True
-            )
+            # A fresh folder: the content-free prompts are asked each time, as a user would.
+            seconds["runner"].append(timed(lambda at=number: ask(subject, items, root / f"arm{at}", chunk=chunk)))
+            seconds["same calls"].append(timed(lambda: bare.same_calls(plan)))
+            seconds["score_batch"].append(timed(lambda: bare.whole_rows(plan)))
+            rates = {name: round(questions / values[-1][0], 2) for name, values in seconds.items()}
+            print(rates, "questions/s", flush=True)
         small = 16 if args.quick else 256
-        timed_ask(subject, items_of(n_identity), root / "whole", small)
-        killed_and_resumed(n_identity, small, root / "killed", 1)
+        ask(subject, items_of(n_identity), root / "whole", chunk=small)
+        killed_and_resumed(items_of(n_identity), small, root / "killed", 1)
         same = (root / "whole" / ANSWERS).read_bytes() == (root / "killed" / ANSWERS).read_bytes()
         subject.close()
-        rate = questions / statistics.median(seconds["runner"])
-        full_s = N_TARGET / rate if args.quick else killed_and_resumed(2667, 256, root / "full", 15)
-    ratios = {
-        name: statistics.median(b / a for a, b in zip(seconds["runner"], seconds[name], strict=True))
-        for name in ("same calls", "score_batch")
-    }
+        rate = questions / statistics.median(clock_s for clock_s, _ in seconds["runner"])
+        full_s = N_TARGET / rate if args.quick else killed_and_resumed(items_of(2667), 256, root / "full", 15)
+    ratios, cpu_ratios = (
+        {
+            name: statistics.median(b[at] / a[at] for a, b in zip(seconds["runner"], seconds[name], strict=True))
+            for name in ("same calls", "score_batch")
+        }
+        for at in (0, 1)
+    )
     machine_limits = limits(len(os.sched_getaffinity(0)))
     flops = 2 * (BODY_PARAMETERS * plan.n_read + HEAD_PARAMETERS * len(plan.rows)) / questions * rate / 1e9
+    print(f"ratios by CPU time: { ({name: round(value, 3) for name, value in cpu_ratios.items()}) }")
     print(f"{'extrapolated' if args.quick else 'measured'}: 2,000 items in 4 orders in {full_s:.0f} s")
     print(
         f"tokens a question: {plan.n_shown / questions:.0f} shown, {plan.n_read / questions:.0f} read, "
@@ -193,7 +195,9 @@ def main() -> None:
             "resumed sheet is identical": (float(same), ">=", 1),
         },
         full_seconds_measured=not args.quick,
-        questions_per_s={name: [questions / value for value in values] for name, values in seconds.items()},
+        questions_per_s={name: [questions / clock_s for clock_s, _ in v] for name, v in seconds.items()},
+        questions_per_cpu_s={name: [questions / cpu_s for _, cpu_s in v] for name, v in seconds.items()},
+        ratios_by_cpu_time=cpu_ratios,
         tokens_a_question={
             "shown": plan.n_shown / questions,
             "read": plan.n_read / questions,

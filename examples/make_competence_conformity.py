@@ -110,7 +110,9 @@ def files() -> dict[str, list[dict[str, Any]]]:
         ],
         "competence_probe.jsonl": [{"prompt": q, "answer": right(a)} for q, a in tasks[N_ROWS:]],
         "conformity_probe.jsonl": [{"prompt": q, "answer": list(ADMITS)} for q in asked[N_ROWS:wanted]],
-        "competence_gate.jsonl": [{"prompt": q, "answer": a} for q, a in _tasks(GATE_WORDS, N_GATE, rng)],
+        "competence_gate.jsonl": [
+            {"prompt": q, "answer": a, "right": right(a)} for q, a in _tasks(GATE_WORDS, N_GATE, rng)
+        ],
         "gate_prompts.jsonl": mixed,
     }
 

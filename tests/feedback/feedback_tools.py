@@ -30,7 +30,7 @@ class FakeTools:
     """What a reward may use, under a temporary folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder = self.kept = folder
         self.n_embedded = 0
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:

@@ -65,7 +65,8 @@ class FakeWorkbench:
         round: int = 1,
         seed: int = 0,
     ) -> None:
-        self.folder, self.prompts, self.history, self.round = folder, prompts, history, round
+        self.folder = self.kept = folder
+        self.prompts, self.history, self.round = prompts, history, round
         self.subject = Bench(subject, folder / "subject", seed=seed)
         self.anchor = Bench(anchor or subject, folder / "anchor", seed=seed)
         self.rng = np.random.default_rng(seed)

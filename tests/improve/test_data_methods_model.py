@@ -28,7 +28,7 @@ class ModelBench:
     def __init__(self, folder: Path) -> None:
         spec = SubjectSpec(uri="bundled:smollm2-135m", threads=1)
         self.subject = self.anchor = Bench(spec, folder / "runs")
-        self.folder, self.history, self.round = folder, (), 1
+        self.folder, self.kept, self.history, self.round = folder, folder, (), 1
         self.rng = np.random.default_rng(0)
         self.embed = embed_words
         self.prompts = [

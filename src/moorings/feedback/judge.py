@@ -96,7 +96,7 @@ def judge(config: JudgeConfig) -> Reward:
     benches: dict[Path, Bench] = {}
 
     def score(items: Sequence[Graded], tools: Tools) -> Float[np.ndarray, " n"]:
-        folder = tools.folder / "judges" / content_hash(config.judge.model_dump(mode="json"))[:16]
+        folder = tools.kept / "judges" / content_hash(config.judge.model_dump(mode="json"))[:16]
         bench = benches.setdefault(folder, Bench(config.judge, folder))
         if config.reading == "log_odds":
             return log_odds(bench, items, config)

@@ -44,7 +44,12 @@ class Tools(Protocol):
 
     @property
     def folder(self) -> Path:
-        """Folder that relative paths in settings start from, and where answers of judges are kept."""
+        """Folder that relative paths in settings start from."""
+        ...
+
+    @property
+    def kept(self) -> Path:
+        """Folder in which answers of judges are kept, so that none is asked twice."""
         ...
 
     def embed(self, texts: Sequence[str]) -> Float[np.ndarray, "n d"]:

@@ -95,6 +95,11 @@ class Workbench(Protocol):
         """Folder of the charter, which relative paths in settings start from."""
         ...
 
+    @property
+    def kept(self) -> Path:
+        """Folder of this round, in which what rewards ask of judges is kept."""
+        ...
+
     def label(self, what: str) -> str:
         """A label for `Bench.ask` that no other method of this round uses."""
         ...

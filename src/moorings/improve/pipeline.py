@@ -89,6 +89,10 @@ class _Scope:
     def folder(self) -> Path:
         return self._workbench.folder
 
+    @property
+    def kept(self) -> Path:
+        return self._workbench.kept
+
     def label(self, what: str) -> str:
         return self._workbench.label(f"{self._prefix}-{what}")
 

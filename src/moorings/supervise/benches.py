@@ -57,11 +57,12 @@ class RoundWorkbench:
         round: int,
         history: Sequence[Sequence[DataRow]],
         folder: Path,
+        kept: Path,
         seed: int,
         embed: SharedEmbedder,
     ) -> None:
         self.subject, self.anchor, self.prompts, self.round = subject, anchor, prompts, round
-        self.history, self.folder, self._seed, self._embed = history, folder, seed, embed
+        self.history, self.folder, self.kept, self._seed, self._embed = history, folder, kept, seed, embed
         self.rng = np.random.default_rng(derive_seed(self._seed, "data"))
 
     def label(self, what: str) -> str:

@@ -43,6 +43,7 @@ def collect_rows(attempt: RoundTry) -> dict[str, Any]:
         round=attempt.round,
         history=attempt.past_rows(),
         folder=plan.folder,
+        kept=attempt.folder / "data",
         seed=attempt.seed,
         embed=attempt.embed,
     )

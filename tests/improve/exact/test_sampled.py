@@ -119,7 +119,10 @@ def test_ppo_clips_as_its_objective_does() -> None:
 
 @pytest.mark.parametrize(
     "climber",
-    [Grpo(1.0, group_size=8, kl_weight=0.3, kl_in_reward=True, scale=False), Ppo(0.5, group_size=8, epochs=2, kl_weight=0.3)],
+    [
+        Grpo(1.0, group_size=8, kl_weight=0.3, kl_in_reward=True, scale=False),
+        Ppo(0.5, group_size=8, epochs=2, kl_weight=0.3),
+    ],
     ids=["grpo", "ppo"],
 )
 def test_both_climb_towards_the_optimum(climber: Grpo | Ppo) -> None:

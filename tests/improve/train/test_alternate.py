@@ -86,6 +86,19 @@ def test_what_was_undone_is_not_the_result(run: Run, tmp_path: Path) -> None:
     assert "friend" not in (tmp_path / "out" / "habits.json").read_text()
 
 
+def test_a_floor_lets_earlier_gains_be_spent(run: Run, tmp_path: Path) -> None:
+    # F is 0 in round 0, rises by the first half-step, and the second spends it.
+    costly, phrases = {"add": {ABLE: 0.6, KIND: -0.6}}, {"use": "phrases", "phrases": [KIND]}
+    turned = {"order": "conformity first"}
+    strict = run(costly, {"add": {KIND: 0.6}}, **turned)
+    assert strict.metrics["competence undone"] == 1
+    probe = {"n_prompts": 40, "tolerance": 0.1, "reward": phrases, "fall_from": "anchor"}
+    places = {"out": tmp_path / "floor", "work": tmp_path / "floor-work"}
+    floored = run(costly, {"add": {KIND: 0.6}}, conformity_probe=probe, **turned, **places)
+    assert floored.metrics["competence undone"] == 0
+    assert floored.metrics["F after competence"] < strict.metrics["F after conformity"] - 0.1
+
+
 def test_the_order_may_be_turned_and_steps_joined(run: Run, tmp_path: Path) -> None:
     turned = run({"add": {ABLE: 0.5}}, {"add": {KIND: 0.5}}, order="conformity first")
     assert turned.metrics["F after conformity"] > 0.2

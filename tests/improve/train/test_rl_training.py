@@ -22,7 +22,7 @@ from moorings.feedback.reward import Graded
 from moorings.improve.data import make_row
 from moorings.improve.train.errors import TrainingError
 from moorings.improve.train.grpo import GrpoSettings
-from moorings.improve.train.rl_rewards import Grader, distinct_share
+from moorings.improve.train.rl_rewards import Grader, RewardTools, distinct_share
 from moorings.improve.training import BaseDefence, trainers
 from moorings.records import Message
 from moorings.subjects.safe_files import check_adapter_folder
@@ -177,7 +177,7 @@ def test_grades_are_standardised_on_the_first_batch_and_missing_ones_are_neutral
     settings = GrpoSettings(
         rewards=rewards, objective=Use(use="test_sum"), truncated="penalise", truncation_penalty=0.5
     )
-    grader = Grader(settings, tmp_path)
+    grader = Grader(settings, RewardTools(tmp_path, tmp_path))
     question = (Message(role="user", content="?"),)
     items = [Graded(question, text) for text in ("aa", "x", "a", "aaab")]
     found = grader.grade(items, np.array([True, True, True, False]), 2)

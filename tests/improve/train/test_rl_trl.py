@@ -55,7 +55,7 @@ def test_rewards_are_called_as_ours_are(tmp_path: Path) -> None:
     rows = {row.row_id: row for row in make_rows(2)}
     metrics: dict[str, float] = {}
     function = _RewardFunction(
-        "a", letters(Letters(letters="a")), settings, rows, RewardTools(tmp_path), frozenset({2})
+        "a", letters(Letters(letters="a")), settings, rows, RewardTools(tmp_path, tmp_path), frozenset({2})
     )
     name = next(iter(rows))
     given: dict[str, Any] = {"completion_ids": [[5, 2], [5, 5]], "log_metric": metrics.__setitem__}

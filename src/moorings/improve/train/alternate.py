@@ -5,6 +5,7 @@ Conformity (arXiv:2503.07660), a position paper: it asks for small alternating s
 K = mean of a reward over answers to competence prompts, F = the same for conformity prompts; a round is
   1. train on the competence rows; if F falls by more than its tolerance, take the weights from before;
   2. train on the conformity rows; if K falls by more than its tolerance, take the weights from before that.
+A fall is counted from the level before the half-step, or from that of round 0 on the same prompts, which makes it a floor.
 Both are logged after each half-step, as a trade-off within a round is invisible otherwise. The reverse order and both at
 once (one step on all rows) are settings, so that the claim can be tested at equal budget.
 
@@ -56,6 +57,9 @@ class ProbeConfig(MethodConfig):
     """Most tokens of an answer."""
     tolerance: float = Field(default=0.05, gt=0)
     """Fall of the mean, in the reward's unit, above which the half-step for the other one is undone."""
+    fall_from: Literal["half-step", "anchor"] = "half-step"
+    """What a fall is counted from: the level before the half-step, or round 0's on the same prompts. With `anchor` a gain of
+    earlier half-steps may be spent again."""
 
     @field_validator("reward")
     @classmethod
@@ -124,6 +128,8 @@ class _Alternation:
         job, metrics = self.job, {}
         now, before = job.start, self._measure(job.start, "start")
         metrics.update(_told("start", before))
+        floored = self.config.undo and any(probe.fall_from == "anchor" for _, _, probe in self._probes.values())
+        anchor = self._measure(job.anchor, "round 0") if floored else before
         kept: TrainResult | None = None
         spent: list[TrainResult] = []
         for half in self._halves():
@@ -137,8 +143,9 @@ class _Alternation:
             spent.append(result)
             trained = now.model_copy(update={"uri": result.uri})
             after = self._measure(trained, half.name)
-            fall = getattr(before, half.guards) - getattr(after, half.guards)
-            undone = self.config.undo and fall > self._probes[half.guards][2].tolerance
+            guard = self._probes[half.guards][2]
+            level = getattr(anchor if guard.fall_from == "anchor" else before, half.guards)
+            undone = self.config.undo and level - getattr(after, half.guards) > guard.tolerance
             metrics.update(_told(half.name, after))
             metrics[f"{half.name} undone"] = float(undone)
             metrics.update({f"{half.name} {name}": value for name, value in result.metrics.items()})
@@ -193,7 +200,7 @@ class _Alternation:
             Graded(prompt.messages, rows[0].response, prompt.metadata)
             for prompt, rows in zip(prompts, answers, strict=True)
         ]
-        values = oriented(reward(items, RewardTools(self.job.folder)), reward.direction)
+        values = oriented(reward(items, RewardTools(self.job.folder, self.job.work)), reward.direction)
         if not np.isfinite(values).any():
             raise InputError(f"no answer to the {key} probe has a value; look at its prompts and its reward")
         return float(np.nanmean(values))

@@ -35,6 +35,7 @@ class RewardTools:
 
     folder: Path
     """See `moorings.feedback.reward.Tools`."""
+    kept: Path
 
     def embed(self, texts: Sequence[str]) -> Float[np.ndarray, "n d"]:
         """Unit rows of the bundled embedding model, loaded once."""
@@ -66,11 +67,11 @@ class Grader:
 
     Args:
         settings: Which rewards, and whether they are standardised.
-        folder: Where relative paths in settings start from, and answers of judges are kept.
+        tools: What rewards may use.
     """
 
     settings: PolicyGradientSettings
-    folder: Path
+    tools: RewardTools
     scales: Scales | None = None
     """Of each reward on the start model's answers, once they are known."""
 
@@ -83,10 +84,6 @@ class Grader:
     def _rewards(self) -> list[Reward]:
         return [rewards.make(use.component) for use in self.settings.rewards]
 
-    @cached_property
-    def _tools(self) -> RewardTools:
-        return RewardTools(self.folder)
-
     def grade(self, items: Sequence[Graded], ended: Bool[np.ndarray, " n"], size: int) -> GradedBatch:
         """Grade answers, `size` a prompt; the first batch sets the scales.
 
@@ -94,7 +91,7 @@ class Grader:
             TrainingError: A reward gave infinity, another number of values, or a value to no answer.
         """
         named = list(zip(self.names, self._rewards, strict=True))
-        raw = np.stack([reward_values(name, one, items, self._tools) for name, one in named])
+        raw = np.stack([reward_values(name, one, items, self.tools) for name, one in named])
         logged = {f"reward.{name}": float(np.nanmean(row)) for name, row in zip(self.names, raw, strict=True)}
         if self.scales is None:
             wanted = self.settings.standardise

@@ -12,7 +12,7 @@ from moorings.improve.train.encode import Encoded, EncodedRow, Encoder
 from moorings.improve.train.errors import TrainingError
 from moorings.improve.train.rl_batch import Algorithm
 from moorings.improve.train.rl_reference import Reference
-from moorings.improve.train.rl_rewards import Grader
+from moorings.improve.train.rl_rewards import Grader, RewardTools
 from moorings.improve.train.rl_settings import PolicyGradientSettings, objective_use
 from moorings.improve.train.start_model import StartModel, open_start, start_files, trained_parameters
 from moorings.improve.training import TrainJob, TrainSession
@@ -96,7 +96,7 @@ def open_run(job: TrainJob, settings: PolicyGradientSettings, algorithm: Algorit
         rows=rows,
         session=session,
         precision=precision,
-        grader=Grader(settings, job.work),
+        grader=Grader(settings, RewardTools(job.folder, job.work)),
         objective=objectives.make(objective_use(settings)),
         reference=Reference(start.model, fresh=lora and files.adapter is None, shared_head=lora),
         own=algorithm.open(d, len(settings.rewards), device),

@@ -218,7 +218,7 @@ def _trainer_of(
 
         kind, arguments = make(common)
         given = {row.row_id: row for row in session.job.rows}
-        tools, ends = RewardTools(job.work), frozenset(start.files.end_ids)
+        tools, ends = RewardTools(job.folder, job.work), frozenset(start.files.end_ids)
         funcs = [
             _RewardFunction(use.known_as, rewards.make(use.component), settings, given, tools, ends)
             for use in settings.rewards

@@ -17,7 +17,7 @@ from markupsafe import Markup
 from moorings.probes.metrics.accuracy import Bounds
 from moorings.probes.metrics.calibration import Calibration
 from moorings.probes.metrics.cluster_bootstrap import Figure
-from moorings.probes.metrics.observation_gap import FramingGap
+from moorings.probes.metrics.observation_gap import FramingGap, Gap
 from moorings.probes.metrics.profile import SubtaskProfile
 from moorings.report.forest import Scale, _round_step
 from moorings.report.run.charts import _FOOT, _PLOT, _TOP, Drawing, _bar, _inner, _labelled, _labels, _named, _y
@@ -79,6 +79,15 @@ class Row(NamedTuple):
     note: str = ""
     bounds: Bounds | None = None
     """Range over all that missing answers could have been."""
+    doubted: bool = False
+    """Whether the interval leaves out the reference and a stricter test does not confirm it."""
+
+    @property
+    def tone(self) -> str:
+        """Colour: of what is held against 0, by where it lies."""
+        if self.doubted:
+            return "calm"
+        return TONES[standing(self.figure)] if self.reference == 0 else "info"
 
 
 def standing(figure: Figure | None) -> Standing:
@@ -192,13 +201,19 @@ def _framing_gap(gap: FramingGap | None) -> tuple[Row, ...]:
     if gap is None or gap.right is None:
         return ()
     name = f"{gap.first[0]} less {gap.second[0]}"
-    ends = gap.worst_case if gap.n_missing else None
     missing = f" {gap.n_missing} items are missing." if gap.n_missing else ""
-    share = gap.key_share
-    return (
-        Row(f"{name}, items right", gap.right.gap, 0.0, gap.right.said + missing, ends),
-        *(() if share is None else (Row(f"{name}, share of the right option", share.gap, 0.0, share.said),)),
-    )
+    right = _tested(f"{name}, items right", gap.right)
+    share = None if gap.key_share is None else _tested(f"{name}, share of the right option", gap.key_share)
+    right = right._replace(note=right.note + missing, bounds=gap.worst_case if gap.n_missing else None)
+    return (right,) if share is None else (right, share)
+
+
+def _tested(label: str, gap: Gap) -> Row:
+    """A gap with what its permutation test says; where interval and test disagree, the test holds."""
+    ends = gap.gap.interval
+    doubted = ends is not None and standing(gap.gap) != "not told apart" and gap.p > 1.0 - ends.level
+    note = f"{gap.said} The interval leaves out 0, but the test does not confirm it." if doubted else gap.said
+    return Row(label, gap.gap, 0.0, note, doubted=doubted)
 
 
 def consistency_rows(one: SubtaskProfile) -> tuple[Row, ...]:
@@ -512,10 +527,9 @@ def _band(known: Sequence[tuple[int, Figure]], scale: Scale, n: int) -> str:
 
 
 def choice_bar(shares: Sequence[float]) -> Markup:
-    """What was foretold: shares of more, less and the same as one bar."""
-    known = [max(0.0, share) if math.isfinite(share) else 0.0 for share in shares]
-    label = ", ".join(f"{word} {percent(share)}" for word, share in zip(("more", "less", "same"), known, strict=False))
-    return _bar([(f"c{at}", share) for at, share in enumerate(known)], label)
+    """What was foretold: shares of more, less and the same, all finite, as one bar."""
+    label = ", ".join(f"{word} {percent(share)}" for word, share in zip(("more", "less", "same"), shares, strict=True))
+    return _bar([(f"c{at}", share) for at, share in enumerate(shares)], label)
 
 
 def _across(share: float) -> float:

@@ -348,10 +348,15 @@ def live_traits(live: LiveRecord | None) -> tuple[LiveTrait, ...]:
     return tuple(found)
 
 
+def is_told(shares: Sequence[float]) -> bool:
+    """Whether there is a share for more, less and the same."""
+    return len(shares) == 3 and all(map(math.isfinite, shares))
+
+
 def foretold(shares: Sequence[float]) -> str:
     """Shares of more, less and the same in words."""
-    if len(shares) != 3:
-        return "not asked"
+    if not is_told(shares):
+        return "no answer"
     return ", ".join(f"{word} {percent(share)}" for word, share in zip(("more", "less", "same"), shares, strict=True))
 
 
@@ -377,12 +382,15 @@ def live_scores(live: LiveRecord | None) -> tuple[Row, ...]:
     )
     rows = []
     for key, label, reference in told:
-        score = live.scores.get(key)
+        score = live.score(key)
         if score is not None:
             n = len(live.outcomes)
-            ends = Interval(low=score["low"], high=score["high"])
-            figure = Figure(value=score["mean"], interval=ends, n_items=n, n_clusters=n, detectable=score["detectable"])
-            note = f"a distance of {charts.fixed(score['detectable'], 2)} would have been seen"
+            figure = Figure(value=score.mean, interval=None, n_items=n, n_clusters=n)
+            note = "All training sets agree: how sure this is cannot be told from them."
+            if score.told:
+                ends = Interval(low=score.low, high=score.high)
+                figure = figure.model_copy(update={"interval": ends, "detectable": score.detectable})
+                note = f"A distance of {charts.fixed(score.detectable, 2)} would have been seen."
             rows.append(Row(label, figure, reference, note))
     return tuple(rows)
 
@@ -394,14 +402,13 @@ _WORDS = {
     "MAX_OVERVIEW": MAX_OVERVIEW,
     "MAX_WARNINGS": MAX_WARNINGS,
     "OUTCOMES": _OUTCOMES,
-    "TONES": charts.TONES,
     "choice_bar": charts.choice_bar,
     "fixed": charts.fixed,
     "foretold": foretold,
+    "is_told": is_told,
     "row_axis": charts.row_axis,
     "row_strip": charts.row_strip,
     "says": says,
     "share_scale": charts.share_scale,
     "spread": charts.spread,
-    "standing": charts.standing,
 }

@@ -25,16 +25,18 @@ from moorings.probes.metrics.profile import Profile, SubtaskProfile
 from moorings.probes.metrics.table import Table
 from moorings.records import Record, content_hash
 from moorings.report.probe.charts import Standing, fixed, spread, standing
+from moorings.report.run.view import Headline
 
 __all__ = [
     "CHANCE_OF_THREE",
     "Change",
     "Entry",
-    "Headline",
     "ItemMap",
     "ItemSeen",
     "LiveOutcome",
+    "LivePairs",
     "LiveRecord",
+    "LiveScore",
     "ProbeReport",
     "SubtaskView",
     "assemble",
@@ -67,6 +69,27 @@ class LiveOutcome(Record):
     by_seed: tuple[float, ...]
 
 
+class LiveScore(Record):
+    """A share or a difference, with its interval over training sets."""
+
+    mean: float
+    low: float
+    high: float
+    detectable: float
+
+    @property
+    def told(self) -> bool:
+        """Whether its interval says anything: where all sets agree, drawing them again cannot vary."""
+        return self.high - self.low > 1e-9
+
+
+class LivePairs(Record):
+    """Pairs of a training set and a trait."""
+
+    judged: float
+    unclear: float
+
+
 class LiveRecord(Record):
     """A live track as `LiveTrack.as_json` gives it; further keys are kept."""
 
@@ -75,7 +98,18 @@ class LiveRecord(Record):
     outcomes: dict[str, dict[str, LiveOutcome]]
     foretold: dict[str, dict[str, dict[str, tuple[float, ...]]]]
     surface: dict[str, dict[str, str]]
-    scores: dict[str, dict[str, float]]
+    scores: dict[str, LiveScore | LivePairs]
+
+    def score(self, name: str) -> LiveScore | None:
+        """A score by its name, such as `self`; None where no pair was judged."""
+        found = self.scores.get(name)
+        return found if isinstance(found, LiveScore) else None
+
+    @property
+    def pairs(self) -> LivePairs:
+        """How many pairs were judged, and how many were too unclear."""
+        found = self.scores.get("pairs")
+        return found if isinstance(found, LivePairs) else LivePairs(judged=0, unclear=0)
 
 
 class Entry(NamedTuple):
@@ -115,9 +149,9 @@ class ProbeReport:
     over_rounds: bool
     """Whether the entries are rounds in order; else they are different subjects."""
     live: LiveRecord | None = None
+    # Every form of the report asks for the same tables and changes.
     _tables: dict[tuple[int, str, str], Table | None] = field(default_factory=dict, repr=False, compare=False)
     _changes: dict[tuple[str, str, int, int], Change] = field(default_factory=dict, repr=False, compare=False)
-    # Every form of the report asks for the same ones.
 
 
 class Change(NamedTuple):
@@ -151,16 +185,6 @@ class ItemMap(NamedTuple):
     """For abilities those with the lowest shares, for dispositions those that show it most; one a cluster."""
     n_without: int
     """Items that are not among them."""
-
-
-class Headline(NamedTuple):
-    """The verdict: its tone, sign and word, one sentence, and what else must be known."""
-
-    tone: str
-    sign: str
-    word: str
-    sentence: str
-    why: str
 
 
 def assemble(
@@ -469,24 +493,23 @@ def live_sentence(live: LiveRecord | None) -> str:
     """What the live track showed."""
     if live is None:
         return ""
-    pairs = live.scores.get("pairs", {})
-    judged, unclear = int(pairs.get("judged", 0)), int(pairs.get("unclear", 0))
-    own, gain = live.scores.get("self"), live.scores.get("self_advantage")
-    if not judged or own is None or gain is None:
-        return (
-            f"Live track: no pair of a training set and a trait was clear enough to be judged ({unclear} were unclear)."
-        )
-    if gain["low"] > 0:
-        told = "That is more often than for another model"
-    elif gain["high"] < 0:
-        told = "That is less often than for another model"
-    else:
-        told = "No difference from foretelling another model was shown"
-    ends = f"{fixed(gain['mean'], 2, sign=True)}, {fixed(gain['low'], 2, sign=True)} to {fixed(gain['high'], 2, sign=True)}"
+    n_judged, n_unclear = int(live.pairs.judged), int(live.pairs.unclear)
+    own, gain = live.score("self"), live.score("self_advantage")
+    if not n_judged or own is None or gain is None:
+        return f"Live track: no pair of a training set and a trait was clear enough to be judged ({n_unclear} were unclear)."
+    more = "more" if gain.low > 0 else "less" if gain.high < 0 else ""
+    told = (
+        f"That is {more} often than for another model" if more else "No difference from foretelling another was shown"
+    )
+    told += f" ({fixed(gain.mean, 2, sign=True)}, {fixed(gain.low, 2, sign=True)} to {fixed(gain.high, 2, sign=True)})"
+    told += f"; an advantage of {fixed(gain.detectable, 2)} would have been seen."
+    if not gain.told:
+        told = f"All training sets agree on the difference from foretelling another ({fixed(gain.mean, 2, sign=True)})"
+        told += ", so how sure it is cannot be told."
+    sure = f" ({fixed(own.low, 2)} to {fixed(own.high, 2)})" if own.told else " (no interval, as all sets agree)"
     return (
-        f"Live track: the model foretold its own change in {fixed(own['mean'], 2)} ({fixed(own['low'], 2)} to "
-        f"{fixed(own['high'], 2)}) of {judged} pairs, where guessing gives {fixed(CHANCE_OF_THREE, 2)}; {unclear} pairs "
-        f"were too unclear. {told} ({ends}); an advantage of {fixed(gain['detectable'], 2)} would have been seen."
+        f"Live track: the model foretold its own change in {fixed(own.mean, 2)}{sure} of {n_judged} pairs, where guessing "
+        f"gives {fixed(CHANCE_OF_THREE, 2)}; {n_unclear} pairs were too unclear. {told}"
     )
 
 
@@ -520,7 +543,7 @@ def _weak(one: SubtaskProfile) -> list[str]:
     if seen.n_keyless:
         told.append(f"{seen.n_keyless:,} items have no right option and are in no figure.")
     if seen.item is not None and seen.item.interval is None:
-        told.append(f"there are only {seen.item.n_clusters} clusters, too few for intervals.")
+        told.append(f"clusters are too few for intervals ({seen.item.n_clusters}; 8 are needed).")
     pairs = None if seen.pair is None else seen.pair.interval
     if sure and pairs is not None and pairs.low <= (seen.pair_chance or 0.0):
         told.append(
@@ -561,11 +584,9 @@ def _unlike(report: ProbeReport) -> list[str]:
 
 
 def _share_no_item(old: Entry, new: Entry, view: SubtaskView) -> bool:
-    if old.sheet is None or new.sheet is None or view.cells[old.at] is None or view.cells[new.at] is None:
-        return False
-    ids = [
+    asked = [
         {item.item_id for item in entry.sheet.items if (item.subtask, item.kind) == (view.name, view.kind)}
         for entry in (old, new)
-        if entry.sheet is not None
+        if entry.sheet is not None and view.cells[entry.at] is not None
     ]
-    return not ids[0] & ids[1]
+    return len(asked) == 2 and not asked[0] & asked[1]
