@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -20,6 +20,7 @@ REVIEWS = DATA / "text-differences" / "review_sentences.jsonl.gz"
 Loss = Literal["plain", "confidence", "product"]
 LOSSES: tuple[Loss, ...] = ("plain", "confidence", "product")
 N_DRAWS = 2000
+STUDENT: dict[str, Any] = {"hidden": 64, "learning_rate": 3e-3, "weight_decay": 0.3, "epochs": 10}
 MIDDLE = (2, 3)
 """Strengths of the middle, of six, chosen before anything was measured; they are compared with the weakest and the strongest."""
 
@@ -31,13 +32,15 @@ class World(NamedTuple):
     inputs: np.ndarray
     labels: np.ndarray
     strengths: tuple[int, ...]
-    """Directions or inputs that a teacher sees, weakest first."""
-    directions: bool
-    """Teachers see leading principal directions; else inputs drawn at random, nested."""
+    """What a teacher sees: buckets of hashed words, or pixels; weakest first."""
+    views: Callable[[np.random.Generator], list[np.ndarray]]
+    """What the teacher of each strength sees of all rows."""
 
 
 def reviews() -> World | None:
-    """Sentences of reviews and their sentiment as MiniLM embeddings; None without the data."""
+    """Sentences of reviews and their sentiment; teachers see hashed words, students MiniLM embeddings; None without the data."""
+    from sklearn.feature_extraction.text import HashingVectorizer
+
     from moorings.subjects.embedders import open_embedder
 
     if not REVIEWS.exists():
@@ -46,7 +49,12 @@ def reviews() -> World | None:
         rows = [json.loads(line) for line in stream]
     vectors = np.asarray(open_embedder(threads=1).embed_texts([row["text"] for row in rows]), dtype=np.float64)
     labels = np.array([row["sentiment"] == "positive" for row in rows], dtype=np.float64)
-    return World("reviews", vectors, labels, (1, 2, 4, 8, 24, 96), directions=True)
+    texts, strengths = [row["text"] for row in rows], (8, 32, 128, 512, 2048, 8192)
+
+    def views(rng: np.random.Generator) -> list[Any]:
+        return [HashingVectorizer(n_features=k, alternate_sign=False).transform(texts) for k in strengths]
+
+    return World("reviews", vectors, labels, strengths, views)
 
 
 def digits() -> World:
@@ -54,7 +62,13 @@ def digits() -> World:
     from sklearn.datasets import load_digits
 
     inputs, labels = load_digits(return_X_y=True)
-    return World("digits", inputs / 16, (labels % 2).astype(np.float64), (2, 4, 8, 16, 32, 64), directions=False)
+    inputs, strengths = inputs / 16, (2, 4, 8, 16, 32, 64)
+
+    def views(rng: np.random.Generator) -> list[np.ndarray]:
+        order = rng.permutation(inputs.shape[1])
+        return [inputs[:, order[:k]] for k in strengths]
+
+    return World("digits", inputs, (labels % 2).astype(np.float64), strengths, views)
 
 
 class _Seed(NamedTuple):
@@ -69,22 +83,22 @@ class _Seed(NamedTuple):
     """[losses, strengths]: share of the teacher's errors that the student makes as well."""
 
 
-def one_seed(world: World, seed: int, epochs: int) -> _Seed:
+def one_seed(world: World, seed: int) -> _Seed:
     """Teachers on one part with gold labels, students on another with the teachers', all tested on a third."""
     rng = np.random.default_rng([seed, 312])
     order = rng.permutation(len(world.labels))
     first, second, test = np.split(order, [int(0.4 * len(order)), int(0.8 * len(order))])
     x, y = world.inputs, world.labels
-    seen = _seen(world, x[first], rng)
+    seen = world.views(rng)
 
     def student(labels: np.ndarray, loss: Loss) -> np.ndarray:
-        config = StudentConfig(loss=loss, epochs=epochs, seed=seed)
+        config = StudentConfig(loss=loss, seed=seed, **STUDENT)
         return train_student(x[second], labels, x[test], config) > 0.5
 
     ceiling = student(y[second], "plain") == y[test]
     weak, right, imitated = [], np.zeros((len(LOSSES), len(seen), len(test)), bool), np.zeros((len(LOSSES), len(seen)))
     for at, view in enumerate(seen):
-        soft, said = _teacher(x[first] @ view, y[first], x[second] @ view, x[test] @ view)
+        soft, said = _teacher(view[first], y[first], view[second], view[test])
         weak.append(said == y[test])
         for number, loss in enumerate(LOSSES):
             answer = student(soft, loss)
@@ -93,30 +107,19 @@ def one_seed(world: World, seed: int, epochs: int) -> _Seed:
     return _Seed(np.stack(weak), right, ceiling, imitated)
 
 
-def _seen(world: World, inputs: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
-    """For each strength the projection through which its teacher sees, nested."""
-    from sklearn.decomposition import PCA
-
-    d = inputs.shape[1]
-    every = PCA(max(world.strengths)).fit(inputs).components_.T if world.directions else np.eye(d)[:, rng.permutation(d)]
-    return [every[:, :k] for k in world.strengths]
-
-
 def _teacher(
-    inputs: np.ndarray, gold: np.ndarray, others: np.ndarray, test: np.ndarray
+    inputs: Any, gold: np.ndarray, others: Any, test: Any
 ) -> tuple[np.ndarray, np.ndarray]:
     """Soft labels of other rows, and answers to test rows."""
     from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
-    teacher = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(inputs, gold)
+    teacher = LogisticRegression(C=10.0, max_iter=2000).fit(inputs, gold)
     return teacher.predict_proba(others)[:, 1], teacher.predict(test)
 
 
-def sweep(world: World, seeds: Sequence[int], epochs: int = 20) -> dict[str, Any]:
+def sweep(world: World, seeds: Sequence[int]) -> dict[str, Any]:
     """Rows by loss and strength, and where the share peaks."""
-    found = [one_seed(world, seed, epochs) for seed in seeds]
+    found = [one_seed(world, seed) for seed in seeds]
     weak = np.stack([one.weak.mean(axis=1) for one in found])
     students = np.stack([one.students.mean(axis=2) for one in found])
     ceiling = np.array([one.ceiling.mean() for one in found])

@@ -299,7 +299,7 @@ def test_the_live_track_in_one_sentence() -> None:
 def test_an_advantage_is_told_only_where_its_interval_leaves_out_zero(right: str, wanted: str) -> None:
     """Who is right for each set: nobody (0), the model about itself (1) or about another (2)."""
     yes, no = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)
-    sets = [f"{at} {who}" for at in range(6) for who in right]
+    sets = [f"{at} {place} {who}" for at in range(6) for place, who in enumerate(right)]
     outcomes = {name: {"length": Outcome("more", 1.0, 0.5, 1.5, 9, (1.0,))} for name in sets}
     foretold = {
         who: {name: {"length": yes if name.endswith(mark) else no} for name in sets}
