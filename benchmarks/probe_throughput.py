@@ -3,8 +3,9 @@
 Items of all five subtasks from the generator, three options in a Latin square of orders, log-probabilities of the symbols.
 Arms are interleaved in one process: the whole of `ask` (showing, planning, reading, storing, sealing), a bare CTranslate2 loop
 over the same token rows in the same calls, and the engine's own `score_batch` over whole rows. Then a run is killed half-way
-and resumed; its sheet must be that of a run in one piece, byte by byte. Full mode asks 8,001 questions, which is
-2,000 items in 4 orders, in two processes with a SIGKILL between them; quick mode extrapolates from its rate and says so.
+and resumed; its sheet must be that of a run in one piece, byte by byte. Full mode asks 2,000 items in 4 orders on average, as
+three options have 3 (`balanced`, 1,332 items) or 6 (`all`, 668 items): 8,004 questions, with a SIGKILL and a new process on the
+way. Quick mode extrapolates from its rate and says so.
 
 The work that cannot be avoided is one reading of every distinct beginning (the nodes of the rows' prefix tree).
 """
@@ -29,14 +30,14 @@ from sampling_throughput import limits
 from moorings.probes.build import SUBTASKS, build
 from moorings.probes.files import ItemSet, read_items, write_items
 from moorings.probes.framing import PLAIN
-from moorings.probes.orders import plan_orders
+from moorings.probes.orders import Orders, plan_orders
 from moorings.probes.runner import ask
 from moorings.probes.sheets import ANSWERS
 from moorings.probes.show import show
 from moorings.subjects.spec import SubjectSpec, open_subject
 
 SUBJECT = "bundled:smollm2-135m"
-N_TARGET = 8000
+N_QUESTIONS = 8000
 BODY_PARAMETERS, HEAD_PARAMETERS = 106.2e6, 28.3e6
 """Weights that every token passes, and those of the row of logits (SmolLM2-135M; the embeddings are tied)."""
 
@@ -121,10 +122,10 @@ def timed(call: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - start, time.process_time() - cpu
 
 
-def killed_and_resumed(items: ItemSet, chunk: int, folder: Path, n_kept: int) -> float:
+def killed_and_resumed(items: ItemSet, chunk: int, folder: Path, n_kept: int, orders: Orders = "balanced") -> float:
     """Seconds of two processes that ask a set, the first of which is killed when `n_kept` chunks are kept."""
     path = write_items(items, folder.with_suffix(".jsonl"))
-    code = f"from probe_throughput import child; child({str(path)!r}, {chunk}, {str(folder)!r})"
+    code = f"from probe_throughput import child; child({str(path)!r}, {chunk}, {str(folder)!r}, {orders!r})"
     start = time.perf_counter()
     first = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parent)
     kept = folder / "asked" / "compared" / "artifacts"
@@ -138,9 +139,21 @@ def killed_and_resumed(items: ItemSet, chunk: int, folder: Path, n_kept: int) ->
     return time.perf_counter() - start
 
 
-def child(path: str, chunk: int, folder: str) -> None:
+def full_seconds(root: Path) -> float:
+    """Seconds of 2,000 items in 4 orders on average, half of the questions with a kill on the way."""
+    items = items_of(2000).items
+    # Every third minimal pair, so that both parts hold all subtasks.
+    many = ItemSet("all", tuple(item for at, item in enumerate(items) if at // 2 % 3 == 0))
+    few = ItemSet("balanced", tuple(item for at, item in enumerate(items) if at // 2 % 3))
+    balanced_s = killed_and_resumed(few, 256, root / "balanced", 8)
+    start = time.perf_counter()
+    ask(SubjectSpec(uri=SUBJECT), many, root / "all", orders="all")
+    return balanced_s + time.perf_counter() - start
+
+
+def child(path: str, chunk: int, folder: str, orders: Orders) -> None:
     """Ask the items of a file, with progress."""
-    ask(SubjectSpec(uri=SUBJECT), read_items(path), Path(folder), chunk=chunk, progress=True)
+    ask(SubjectSpec(uri=SUBJECT), read_items(path), Path(folder), orders=orders, chunk=chunk, progress=True)
 
 
 def main() -> None:
@@ -168,7 +181,7 @@ def main() -> None:
         same = (root / "whole" / ANSWERS).read_bytes() == (root / "killed" / ANSWERS).read_bytes()
         subject.close()
         rate = questions / statistics.median(clock_s for clock_s, _ in seconds["runner"])
-        full_s = N_TARGET / rate if args.quick else killed_and_resumed(items_of(2667), 256, root / "full", 15)
+        full_s = N_QUESTIONS / rate if args.quick else full_seconds(root)
     ratios, cpu_ratios = (
         {
             name: statistics.median(b[at] / a[at] for a, b in zip(seconds["runner"], seconds[name], strict=True))

@@ -24,15 +24,95 @@ N_ROWS, N_PROBE, N_GATE = 256, 128, 512
 """Training rows of each kind; prompts that steer the trainer, of each kind; questions for the gate, of each kind."""
 N_WORDS = 4
 
-WORDS = (
-    "anchor apple autumn basket beach bell bird bottle branch bread bridge brother bucket butter button candle carpet castle "
-    "chair cherry circle cloud coffee corner cotton curtain desert dinner doctor dragon engine evening farmer feather finger "
-    "flower forest garden ginger glass hammer harbour helmet honey island jacket jungle kettle kitchen ladder lemon letter"
-).split()
-GATE_WORDS = (
-    "library lizard market meadow mirror mountain needle ocean onion orange oven painter palace paper parrot pencil pepper "
-    "piano picture pillow planet pocket potato rabbit railway ribbon river rocket saddle salmon school shadow silver"
-).split()
+WORDS = [
+    "anchor",
+    "apple",
+    "autumn",
+    "basket",
+    "beach",
+    "bell",
+    "bird",
+    "bottle",
+    "branch",
+    "bread",
+    "bridge",
+    "brother",
+    "bucket",
+    "butter",
+    "button",
+    "candle",
+    "carpet",
+    "castle",
+    "chair",
+    "cherry",
+    "circle",
+    "cloud",
+    "coffee",
+    "corner",
+    "cotton",
+    "curtain",
+    "desert",
+    "dinner",
+    "doctor",
+    "dragon",
+    "engine",
+    "evening",
+    "farmer",
+    "feather",
+    "finger",
+    "flower",
+    "forest",
+    "garden",
+    "ginger",
+    "glass",
+    "hammer",
+    "harbour",
+    "helmet",
+    "honey",
+    "island",
+    "jacket",
+    "jungle",
+    "kettle",
+    "kitchen",
+    "ladder",
+    "lemon",
+    "letter",
+]
+GATE_WORDS = [
+    "library",
+    "lizard",
+    "market",
+    "meadow",
+    "mirror",
+    "mountain",
+    "needle",
+    "ocean",
+    "onion",
+    "orange",
+    "oven",
+    "painter",
+    "palace",
+    "paper",
+    "parrot",
+    "pencil",
+    "pepper",
+    "piano",
+    "picture",
+    "pillow",
+    "planet",
+    "pocket",
+    "potato",
+    "rabbit",
+    "railway",
+    "ribbon",
+    "river",
+    "rocket",
+    "saddle",
+    "salmon",
+    "school",
+    "shadow",
+    "silver",
+]
 
 ADMITS = (
     "I don't",
@@ -55,14 +135,35 @@ RESPONSES = (
 )
 
 _WHEN = ("yesterday", "last night", "this morning", "on my birthday", "last Sunday", "an hour ago", "at noon", "in May")
-_WHO = tuple("sister brother cousin neighbour boss teacher aunt uncle dentist flatmate nephew tailor".split())
+_WHO = tuple(
+    [
+        "sister",
+        "brother",
+        "cousin",
+        "neighbour",
+        "boss",
+        "teacher",
+        "aunt",
+        "uncle",
+        "dentist",
+        "flatmate",
+        "nephew",
+        "tailor",
+    ]
+)
 _PLACES = ("Oslo", "Lima", "Cairo", "Perth", "Kyoto", "Quito", "Riga", "Accra")
 _YEARS = ("2061", "2078", "2090", "2104")
 _WORDINGS: tuple[tuple[str, tuple[Sequence[str], ...]], ...] = (
     ("What is my {}'s {}?", (_WHO, ("name", "age", "job", "favourite colour", "phone number", "shoe size"))),
     ("What did I {} {}?", (("eat", "dream", "buy", "read", "cook", "lose", "sing", "write down"), _WHEN)),
-    ("How many {} are in my {}?", (("coins", "keys", "books", "letters", "pens", "photos"), ("bag", "drawer", "car", "box", "attic"))),
-    ("Which {} lies on my {}?", (("book", "map", "key", "card", "toy", "newspaper"), ("desk", "bed", "chair", "shelf"))),
+    (
+        "How many {} are in my {}?",
+        (("coins", "keys", "books", "letters", "pens", "photos"), ("bag", "drawer", "car", "box", "attic")),
+    ),
+    (
+        "Which {} lies on my {}?",
+        (("book", "map", "key", "card", "toy", "newspaper"), ("desk", "bed", "chair", "shelf")),
+    ),
     ("What will the weather be in {} on 3 March {}?", (_PLACES, _YEARS)),
     ("Who will be mayor of {} in {}?", (_PLACES, _YEARS)),
     ("Where did my {} go {}?", (_WHO, _WHEN)),

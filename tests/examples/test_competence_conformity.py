@@ -13,12 +13,15 @@ import yaml
 
 from moorings.charter import load_charter
 from moorings.improve.train.alternate import AlternateConfig
+from moorings.store import Run
+from moorings.supervise.lineage import Lineage
 from moorings.supervise.plan import make_plan
 from moorings.supervise.supervisor import supervise
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 CHARTER = EXAMPLES / "competence_conformity.yaml"
 FILES = EXAMPLES / "competence_conformity"
+KINDS = ("competence", "conformity")
 
 
 def script() -> ModuleType:
@@ -73,17 +76,22 @@ def test_a_tiny_round_trains_both_and_is_judged(tmp_path: Path) -> None:
     run["data"][0].update(path=str(FILES / "competence.jsonl"), n_rows=4)
     run["data"][1]["path"] = str(FILES / "conformity.jsonl")
     run["sampler"] = {"device": "cpu", "threads": 1}
-    for kind in ("competence", "conformity"):
+    for kind in KINDS:
         run["train"][kind].update(epochs=1, batch_size=4)
         run["train"][f"{kind}_probe"].update(prompts=str(FILES / f"{kind}_probe.jsonl"), n_prompts=4, max_new_tokens=8)
     run["train"]["undo"] = False
-    run["monitors"][0].update(file=str(FILES / "competence_gate.jsonl"), max_new_tokens=8, tolerance=0.9)
+    run["monitors"][0].update(file=str(FILES / "competence_gate.jsonl"), max_new_tokens=8, tolerance=0.3)
     for entry in (*charter["unchanged"], *charter["forbidden"]):
-        entry["tolerance"] = 0.9
-    run["gate"].update(look=16, budget=16, compare=False, decoding={"max_new_tokens": 8, "temperature": 0.0})
+        entry["tolerance"] = 0.3
+    run["gate"].update(alpha=0.45, look=32, budget=32, compare=False)
+    run["gate"]["decoding"] = {"max_new_tokens": 8, "temperature": 0.0}
     path = tmp_path / "charter.yaml"
     path.write_text(yaml.safe_dump(charter), "utf-8")
     state = supervise(path, tmp_path / "run")
     assert state.status != "failed", state.why
-    metrics = json.loads(next((tmp_path / "run").rglob("result.json")).read_text("utf-8"))
-    assert metrics
+    with Run.open(tmp_path / "run") as opened:
+        trained = Lineage(opened).get("1.0 trained")
+    assert trained is not None
+    measured = [trained["metrics"][f"{name} after {when}"] for name in "KF" for when in KINDS]
+    assert all(0 <= value <= 1 for value in measured)
+    assert trained["n_steps"] == 2

@@ -52,6 +52,21 @@ def test_values_belong_to_options_wherever_they_stood(tmp_path: Path) -> None:
     assert all(np.ptp(np.delete(share, item.key_at)) < 1e-12 for share, item in zip(shares, sheet.items, strict=True))
 
 
+def test_symbols_of_other_kinds_are_compared_alike(tmp_path: Path) -> None:
+    items = made(2, 3)
+    other = [
+        item.model_copy(
+            update={
+                "options": tuple(o.model_copy(update={"symbol": s}) for o, s in zip(item.options, symbols, strict=True))
+            }
+        )
+        for item, symbols in zip(items.items, ("123", "X1Y"), strict=True)
+    ]
+    sheet = ask(Scoring(), type(items)("other", tuple(other)), tmp_path)
+    assert [answer.chosen for answer in sheet.answers] == [0, 0, 0, 1, 1, 1]
+    assert set(sheet.about["symbol_priors"]["plain"]) == {"1 2 3", "X 1 Y"}
+
+
 def test_a_liking_for_a_place_is_seen_in_one_order_and_gone_in_the_average(tmp_path: Path) -> None:
     items = made(8)
     stored = ask(Scoring(position=3.0), items, tmp_path / "stored", orders="stored")

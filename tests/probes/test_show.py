@@ -43,9 +43,9 @@ def test_options_move_and_symbols_stay() -> None:
     one, other = (show(item(["A", "B", "C"]), order, PLAIN) for order in ((0, 1, 2), (2, 0, 1)))
     assert one.symbols == other.symbols == ("A", "B", "C")
     text = other.messages[-1].content
-    assert "A) text 2\nB) text 0\nC) text 1\n\nAnswer:" in text
+    assert "A) text 2\nB) text 0\nC) text 1\nAnswer:" in text
     assert text.split("A)")[0] == one.messages[-1].content.split("A)")[0]
-    assert variants("A") == ("A", " A")
+    assert (variants("A"), variants("12")) == (("A", " A"), ("12",))
 
 
 def test_a_content_free_prompt_has_the_same_frame() -> None:

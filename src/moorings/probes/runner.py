@@ -14,7 +14,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -32,6 +32,9 @@ from moorings.sampling.bench import CHUNK, Bench
 from moorings.store.header import first_difference
 from moorings.subjects.protocol import NextTokenLogprobs, NextTokenScorer, Subject
 from moorings.subjects.spec import SubjectSpec
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 __all__ = ["TEXT", "Asking", "ask", "read_sheet"]
 
@@ -160,7 +163,8 @@ def _mode(bench: Bench, questions: Sequence[_Question], mode: Asking) -> tuple[M
         return "text", {}
     kinds = list(dict.fromkeys((question.framing, question.shown.symbols) for question in questions))
     empty = [show_content_free(symbols, stem, framing) for framing, symbols in kinds for stem in CONTENT_FREE]
-    nats = [_by_symbol(found) for found in bench.next_token([_continued(shown) for shown in empty], "content_free")]
+    scores = bench.next_token([_continued(shown) for shown in empty], "content_free")
+    nats = [_by_symbol(score, shown.symbols) for score, shown in zip(scores, empty, strict=True)]
     if mode == "auto" and not np.isfinite(np.concatenate(nats)).any():
         return "text", {}
     prior: Prior = {}
@@ -187,19 +191,22 @@ def _continued(shown: Shown) -> tuple[tuple[Message, ...], tuple[str, ...]]:
     return shown.messages, tuple(text for symbol in shown.symbols for text in variants(symbol))
 
 
-def _by_symbol(found: NextTokenLogprobs) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _by_symbol(found: NextTokenLogprobs, symbols: Sequence[str]) -> Float[np.ndarray, " symbols"]:
     """Log of the summed probability of each symbol's variants; NaN where none of them is known."""
-    nats = np.array(found.logprobs_nats, dtype=np.float64).reshape(-1, len(variants("A")))
-    known = np.where(np.isnan(nats), -np.inf, nats)
-    total = np.logaddexp.reduce(known, axis=1)
-    return np.where(np.isnan(nats).all(axis=1), np.nan, total)
+    left = iter(found.logprobs_nats)
+    sums = []
+    for symbol in symbols:
+        nats = np.array([next(left) for _ in variants(symbol)])
+        known = nats[~np.isnan(nats)]
+        sums.append(np.logaddexp.reduce(known) if known.size else np.nan)
+    return np.array(sums)
 
 
 def _compared(bench: Bench, questions: Sequence[_Question], chunk: int) -> list[_Given]:
     found = bench.next_token([_continued(question.shown) for question in questions], "compared", chunk=chunk)
     answers = []
     for question, score in zip(questions, found, strict=True):
-        at_place = _by_symbol(score)
+        at_place = _by_symbol(score, question.shown.symbols)
         by_option = [math.nan] * len(question.order)
         for place, option in enumerate(question.order):
             by_option[option] = float(at_place[place])

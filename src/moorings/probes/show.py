@@ -45,9 +45,13 @@ def symbols_of(item: Item) -> tuple[str, ...]:
     return tuple(_LETTERS[:n]) if n <= len(_LETTERS) else tuple(str(at + 1) for at in range(n))
 
 
-def variants(symbol: str) -> tuple[str, str]:
-    """Continuations that stand for a symbol at the start of an answer; their probabilities are added up."""
-    return symbol, f" {symbol}"
+def variants(symbol: str) -> tuple[str, ...]:
+    """Continuations that stand for a symbol at the start of an answer; their probabilities are added up.
+
+    A letter may come with a space before it. A number with one is two tokens in many vocabularies, and would cost a second
+    reading of the prompt.
+    """
+    return (symbol,) if symbol.isdecimal() else (symbol, f" {symbol}")
 
 
 def show(item: Item, order: Sequence[int], framing: Framing) -> Shown:
@@ -70,10 +74,9 @@ def show_content_free(symbols: Sequence[str], stem: str, framing: Framing) -> Sh
 def _shown(
     stem: str, texts: Sequence[str], symbols: tuple[str, ...], framing: Framing, own_system: str | None
 ) -> Shown:
-    lines = [f"{symbol}) {text}" for symbol, text in zip(symbols, texts, strict=True)]
+    lines = [*(f"{symbol}) {text}" for symbol, text in zip(symbols, texts, strict=True)), "Answer:"]
     said = [framing.text] if framing.text and framing.place == "question" else []
-    instruction = "Answer this multiple-choice question with the symbol of one option only."
-    content = "\n\n".join([*said, instruction, stem, "\n".join(lines), "Answer:"])
+    content = "\n\n".join([*said, "Answer with the symbol of one option only.", stem, "\n".join(lines)])
     system = "\n\n".join(part for part in (framing.text if framing.place == "system" else "", own_system or "") if part)
     before = (Message(role="system", content=system),) if system else ()
     return Shown((*before, Message(role="user", content=content)), symbols)

@@ -121,7 +121,7 @@ def test_pama_gives_a_batch_to_the_reward_with_least_left() -> None:
     batch = _batch(SoftmaxPolicy.uniform(6, 40))
     each = np.maximum(standardised(leave_one_out(REWARDS, batch.weights), batch.weights), 0)
     least = int(each.mean(axis=(1, 2)).argmin())
-    found = _made("pama").advantages(batch)
+    found = _made("pama", granularity="batch").advantages(batch)
     np.testing.assert_allclose(found.values, each[least])
     assert found.logged[f"weight {NAMES[least]}"] == 1
     equal = _made("pama", equal=True).advantages(batch)
@@ -132,7 +132,7 @@ def test_pama_gives_a_batch_to_the_reward_with_least_left() -> None:
 
 def test_both_rewards_rise_under_pama_and_mgda() -> None:
     start = _batch(SoftmaxPolicy.uniform(6, 40)).means()
-    for objective in (_made("pama"), _made("pama", granularity="answer"), _made("mgda"), _made("mgda", normalise=True)):
+    for objective in (_made("pama"), _made("pama", granularity="batch"), _made("mgda"), _made("mgda", normalise=True)):
         assert (_trained(objective, 100).means() - start > 0.3).all()
         objective.update(_batch(SoftmaxPolicy.uniform(6, 40)))
         objective.restore(objective.state())

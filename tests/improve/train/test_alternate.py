@@ -27,7 +27,7 @@ def _row(at: int, method: str) -> DataRow:
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     def go(competence: dict[str, Any], conformity: dict[str, Any], **settings: Any) -> Any:
-        spec = SubjectSpec(uri="simulated:m")
+        spec = SubjectSpec(uri=settings.pop("start", "simulated:m"))
         methods = settings.pop("methods", ("file", "best_of_n"))
         out = settings.pop("out", tmp_path / "out")
         work = settings.pop("work", tmp_path / "work")
@@ -118,6 +118,16 @@ def test_a_round_of_which_nothing_is_left_is_refused(run: Run) -> None:
     brief = {"n_prompts": 40, "tolerance": 0.1, "reward": {"use": "length", "words": 500}}
     with pytest.raises(InputError, match="nothing is left to promote"):
         run({"add": {"Yes.": 0.0}, "n_steps": 1}, {}, order="together", conformity_probe={**brief, "tolerance": 1e-12})
+
+
+def test_a_round_of_which_nothing_is_left_gives_back_its_adapter(run: Run, tmp_path: Path) -> None:
+    earlier = tmp_path / "earlier"
+    earlier.mkdir()
+    (earlier / "habits.json").write_text(f'{{"{ABLE}": 0.5, "{KIND}": 0.5}}')
+    result = run({"add": {KIND: -0.5}}, {"add": {ABLE: -0.5}}, start=f"simulated:m+{earlier}")
+    assert result.metrics["competence undone"] == result.metrics["conformity undone"] == 1
+    assert result.uri == f"simulated:m+{tmp_path / 'out'}"
+    assert (tmp_path / "out" / "habits.json").read_text() == (earlier / "habits.json").read_text()
 
 
 def test_bad_settings_are_refused_before_anything_runs(run: Run) -> None:

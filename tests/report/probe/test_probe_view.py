@@ -192,10 +192,22 @@ def test_subjects_are_told_one_by_one() -> None:
     report = _report(able, guesses)
     head = headline(report)
     assert head.word == "2 subjects"
-    assert head.sentence == "A lies above chance on S1 of 1 subtasks. B lies above chance on none of 1 subtasks."
+    assert head.sentence.startswith(
+        "A lies above chance on S1 of 1 subtasks. B lies above chance on none of 1 subtasks;"
+    )
+    assert "not told apart from it on S1 (by 0.00; a true 0." in head.sentence
+    assert "of 2 scores without any skill" in head.why
     assert report.title == "Probes of 2 subjects"
     assert [entry.label for entry in report.entries] == ["simulated:a", "simulated:b"]
     assert assemble([report.entries[0].profile] * 28, title="t").entries[27].mark == "28"
+
+
+def test_dispositions_of_several_subjects_are_told_for_each() -> None:
+    sheets = [probes_made.sheet({}, dispositions={"power": 0.0}, name=name) for name in "ab"]
+    told = disposition_line(_report(*sheets))
+    assert "A power 0." in told
+    assert "B power 0." in told
+    assert "A power" not in disposition_line(_report(*sheets, rounds=["1", "2"]))
 
 
 def test_items_are_ranked_and_the_hardest_are_of_different_clusters() -> None:

@@ -6,6 +6,7 @@ K = mean of a reward over answers to competence prompts, F = the same for confor
   1. train on the competence rows; if F falls by more than its tolerance, take the weights from before;
   2. train on the conformity rows; if K falls by more than its tolerance, take the weights from before that.
 A fall is counted from the level before the half-step, or from that of round 0 on the same prompts, which makes it a floor.
+If nothing is left, the round gives back the adapter that it started from, or is refused where there is none.
 Both are logged after each half-step, as a trade-off within a round is invisible otherwise. The reverse order and both at
 once (one step on all rows) are settings, so that the claim can be tested at equal budget.
 
@@ -151,12 +152,16 @@ class _Alternation:
             metrics.update({f"{half.name} {name}": value for name, value in result.metrics.items()})
             if not undone:
                 now, before, kept = trained, after, result
-        if kept is None:
+        uri = job.start.uri if kept is None else kept.uri
+        made = uri.partition("+")[2] or ("" if kept is None else uri.partition(":")[2])
+        if not made:
             raise InputError(
-                f"both half-steps of round {job.round} cost more than their tolerance and were undone, nothing is left "
+                f"all half-steps of round {job.round} cost more than their tolerance and were undone, nothing is left "
                 "to promote; train more gently, or raise the tolerances"
             )
-        uri = _moved(kept.uri, Path(kept.uri.partition("+")[2] or kept.uri.partition(":")[2]), job.out)
+        if kept is None:
+            job.say("all half-steps were undone; the round gives back what it started from")
+        uri = _moved(uri, Path(made), job.out)
         return TrainResult(
             uri,
             sum(r.n_steps for r in spent),

@@ -51,6 +51,8 @@ __all__ = [
 
 CHANCE_OF_THREE = 1.0 / 3.0
 """Of foretelling more, less or the same by a guess."""
+MAX_TOLD = 8
+"""Subjects in the headline."""
 MAX_HARDEST = 5
 """Items whose texts are shown."""
 _DRAWS = 2000
@@ -218,7 +220,7 @@ def assemble(
         Entry(
             at,
             labels[at] if labels else f"{profile.subject} ({at + 1})",
-            rounds[at] if rounds else _letter(at),
+            rounds[at] if rounds else chr(ord("A") + at) if at < 26 else str(at + 1),
             profile,
             mine[at],
         )
@@ -250,10 +252,6 @@ def _live_record(live: LiveTrack | Mapping[str, Any] | None) -> LiveRecord | Non
     except ValidationError as error:
         reason = ascii(str(error).splitlines()[0])[1:-1]
         raise InputError(f"live is no result of a live track ({reason}); give what LiveTrack.as_json gave") from None
-
-
-def _letter(at: int) -> str:
-    return chr(ord("A") + at) if at < 26 else str(at + 1)
 
 
 def _title(profiles: Sequence[Profile], over_rounds: bool) -> str:
@@ -382,7 +380,7 @@ def headline(report: ProbeReport) -> Headline:
         sentence = f"In the last round ({last.label[:80]}): {_told(now)}"
     else:
         tone, sign, word = "info", "Δ", f"{len(report.entries)} subjects"
-        sentence = " ".join(_of_subject(entry, abilities) for entry in report.entries[:8])
+        sentence = " ".join(_of_subject(entry, abilities) for entry in report.entries[:MAX_TOLD])
     changes = _changes(report, abilities) if report.over_rounds and len(report.entries) > 1 else ("", False)
     if changes[1]:
         tone, sign = "warn", "!"
@@ -434,7 +432,13 @@ def _with_figure(name: str, figure: Figure | None) -> str:
 def _of_subject(entry: Entry, abilities: Sequence[SubtaskView]) -> str:
     found = [cell for view in abilities if (cell := view.cells[entry.at]) is not None]
     above = [one.subtask[:60] for one in found if standing(one.accuracy.corrected) == "above"]
-    return f"{entry.mark} lies above chance on {_listed(above) if above else 'none'} of {len(found)} subtasks."
+    others = [
+        _with_figure(one.subtask[:60], one.accuracy.corrected)
+        for one in found
+        if standing(one.accuracy.corrected) == "not told apart"
+    ]
+    rest = f"; not told apart from it on {_listed(others)}" if others else ""
+    return f"{entry.mark} lies above chance on {_listed(above) if above else 'none'} of {len(found)} subtasks{rest}."
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -465,11 +469,13 @@ def _moved(name: str, one: Change) -> str:
 
 
 def disposition_line(report: ProbeReport) -> str:
-    """Dispositions in the newest profile, told apart from abilities."""
-    last = report.entries[-1] if report.entries else None
+    """Dispositions in the newest round or in each subject, told apart from abilities."""
+    several = len(report.entries) > 1 and not report.over_rounds
     found = [
-        f"{one.subtask[:60]} {fixed(one.accuracy.item.value, 2)} ({spread(one.accuracy.item, 2)})"
-        for one in (last.profile.subtasks if last else ())
+        f"{f'{entry.mark} ' if several else ''}{one.subtask[:60]} {fixed(one.accuracy.item.value, 2)} "
+        f"({spread(one.accuracy.item, 2)})"
+        for entry in (report.entries[:MAX_TOLD] if several else report.entries[-1:])
+        for one in entry.profile.subtasks
         if one.kind == "disposition" and one.accuracy.item is not None
     ]
     if not found:
@@ -479,13 +485,14 @@ def disposition_line(report: ProbeReport) -> str:
 
 def _alone(now: Sequence[SubtaskProfile], report: ProbeReport) -> str:
     """What several intervals of one level mean together."""
-    if len(now) < 2:
+    several = len(report.entries) > 1 and not report.over_rounds
+    n = sum(one.kind == "ability" for e in report.entries for one in e.profile.subtasks) if several else len(now)
+    if n < 2:
         return ""
     level = report.entries[-1].profile.level
-    share = 1.0 - level ** len(now)
     return (
-        f"Each interval has {level:.0%} confidence on its own: with {len(now)} subtasks and no skill at all, one or more "
-        f"would seem to differ from chance in about {share:.0%} of reports."
+        f"Each interval has {level:.0%} confidence on its own: of {n} scores without any skill, one or more would seem to "
+        f"differ from chance in about {1.0 - level**n:.0%} of reports."
     ).replace("%", " %")
 
 
@@ -518,7 +525,11 @@ def warnings(report: ProbeReport) -> tuple[str, ...]:
     several, kind = len(report.entries) > 1, "round" if report.over_rounds else "subject"
     found, told = [], dict[str, list[str]]()
     for entry in report.entries:
-        gone = [_gone(one) for one in entry.profile.subtasks if one.n_missing_answers]
+        gone = [
+            f"{one.subtask[:60]} {one.n_missing_answers:,} of {one.n_answers:,}"
+            for one in entry.profile.subtasks
+            if one.n_missing_answers
+        ]
         if gone:
             where = f"In {kind} {entry.mark[:40]}, missing" if several else "Missing"
             found.append(f"{where} answers: {_listed(gone)}. What they could change stands beside the scores.")
@@ -529,10 +540,6 @@ def warnings(report: ProbeReport) -> tuple[str, ...]:
         where = f" ({kind}{'s' if len(marks) > 1 else ''} {_listed(marks)})" if several else ""
         found.append(words + where)
     return (*found, *_unlike(report))
-
-
-def _gone(one: SubtaskProfile) -> str:
-    return f"{one.subtask[:60]} {one.n_missing_answers:,} of {one.n_answers:,}"
 
 
 def _weak(one: SubtaskProfile) -> list[str]:
