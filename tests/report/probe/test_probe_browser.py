@@ -9,9 +9,7 @@ import browser
 import make
 import pytest
 from test_browser import _LOW_CONTRAST
-from test_probe_html import REPORTS
-
-from moorings.report.probe.html import render_probe_html
+from test_probe_html import html_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(browser.BINARY is None, reason=browser.WHY_NOT)]
 _OUTSIDE = (
@@ -29,7 +27,7 @@ def tab() -> Iterator[browser.Browser]:
 
 def _load(tab: browser.Browser, folder: Path, name: str) -> browser.Seen:
     path = folder / "report.html"
-    path.write_text(render_probe_html(REPORTS[name]()), encoding="utf-8")
+    path.write_text(html_of(name), encoding="utf-8")
     return tab.load(path)
 
 
@@ -62,7 +60,7 @@ def test_without_script_the_numbers_are_there(tab: browser.Browser, tmp_path: Pa
     tab.call("Emulation.setScriptExecutionDisabled", value=True)
     try:
         path = tmp_path / "report.html"
-        path.write_text(render_probe_html(REPORTS["one"]()), encoding="utf-8")
+        path.write_text(html_of("one"), encoding="utf-8")
         tab.load(path, settle=False)
         assert tab.run("getComputedStyle(document.getElementById('open-all')).display") == "none"
         assert "averaged over orders" in tab.run("document.body.innerText")

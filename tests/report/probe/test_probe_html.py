@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 
 import make
 import probes_made
@@ -47,19 +48,30 @@ REPORTS: dict[str, Callable[[], ProbeReport]] = {
     "rounds": _rounds,
     "hostile": _hostile,
     "bare": _bare,
-    "without sheets": lambda: assemble(probes_made.rounds()[1]),
+    "without sheets": lambda: assemble(probes_made.rounds()[1][:2]),
     "live alone": lambda: assemble([], live=probes_made.live()),
     "few": lambda: assemble([probes_made.told(probes_made.sheet({"S1": 1.0}, n_clusters=5))]),
 }
 
 
-@pytest.fixture(params=REPORTS, scope="module")
+@cache
+def html_of(name: str) -> str:
+    """The page of one of the reports."""
+    return render_probe_html(REPORTS[name]())
+
+
+@cache
+def _page(name: str) -> Page:
+    return Page(html_of(name))
+
+
+@pytest.fixture(params=REPORTS)
 def page(request: pytest.FixtureRequest) -> Page:
-    return Page(render_probe_html(REPORTS[request.param]()))
+    return _page(request.param)
 
 
-def _text(report: ProbeReport) -> str:
-    return " ".join(Page(render_probe_html(report)).text.split())
+def _text(name: str) -> str:
+    return " ".join(_page(name).text.split())
 
 
 def test_only_known_elements_in_balance(page: Page) -> None:
@@ -119,22 +131,21 @@ def test_no_attribute_holds_untrusted_text_and_the_page_shows_it() -> None:
 
 
 def test_every_payload_is_shown() -> None:
-    text = Page(render_probe_html(_hostile())).text
+    text = _page("hostile").text
     for payload in make.PAYLOADS:
         assert payload.visible in text, payload.name
 
 
 def test_no_hidden_character_is_left() -> None:
-    html = render_probe_html(_hostile())
+    html = html_of("hostile")
     html.encode("utf-8")
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufeff]", html)
     assert len(html) < 3_000_000
 
 
 def test_the_page_tells_one_subject() -> None:
-    report = _one()
-    profile = report.entries[0].profile
-    text = _text(report)
+    profile = probes_made.realistic()[1]
+    text = _text("one")
     for wanted in (
         "Probes before the run",
         "Above chance on 2 of 3",
@@ -163,7 +174,7 @@ def test_the_page_tells_one_subject() -> None:
 
 
 def test_nothing_is_averaged_over_abilities_and_dispositions() -> None:
-    html = render_probe_html(_one())
+    html = html_of("one")
     abilities, dispositions = html.index('id="abilities"'), html.index('id="dispositions"')
     assert abilities < html.index('id="a0"') < html.index('id="a2"') < dispositions < html.index('id="d0"')
     overview = html[abilities : html.index('id="a0"')]
@@ -174,12 +185,10 @@ def test_nothing_is_averaged_over_abilities_and_dispositions() -> None:
 
 
 def test_rounds_have_lines_and_each_number_stands_in_a_table() -> None:
-    report = _rounds()
-    html = render_probe_html(report)
-    text = " ".join(Page(html).text.split())
+    html, text = html_of("rounds"), _text("rounds")
     assert html.count('class="band"') >= 4
-    for entry in report.entries:
-        for one in entry.profile.subtasks:
+    for profile in probes_made.rounds()[1]:
+        for one in profile.subtasks:
             assert one.accuracy.item is not None
             assert fixed(one.accuracy.item.value) in text
     assert "not asked, or no usable answer" in text
@@ -190,7 +199,7 @@ def test_rounds_have_lines_and_each_number_stands_in_a_table() -> None:
 
 
 def test_subjects_have_no_line_between_them() -> None:
-    html = render_probe_html(assemble(probes_made.rounds()[1][:2]))
+    html = html_of("without sheets")
     assert 'class="band"' not in html
     assert 'class="path"' not in html
     assert "By subject, with intervals" in html
@@ -198,13 +207,13 @@ def test_subjects_have_no_line_between_them() -> None:
 
 def test_of_many_subjects_the_rest_is_counted() -> None:
     profile = probes_made.told(probes_made.sheet({"S1": 1.0}, n_clusters=5))
-    text = _text(assemble([profile] * 10))
+    text = " ".join(Page(render_probe_html(assemble([profile] * 10))).text.split())
     assert "2 more subjects below." in text
     assert "6 more subjects in the table above and in profile.json." in text
 
 
 def test_the_live_track_tells_what_happened_and_what_was_foretold() -> None:
-    text = _text(REPORTS["live alone"]())
+    text = _text("live alone")
     for wanted in (
         "Live track",
         "↑ more",
@@ -223,7 +232,7 @@ def test_the_live_track_tells_what_happened_and_what_was_foretold() -> None:
 
 
 def test_what_is_missing_is_said_to_be_missing() -> None:
-    bare = _text(_bare())
+    bare = _text("bare")
     for wanted in (
         "Too little to tell",
         "Without a usable answer: S1.",
@@ -233,5 +242,5 @@ def test_what_is_missing_is_said_to_be_missing() -> None:
         "no answer sheet was given",
     ):
         assert wanted in bare, wanted
-    few = _text(REPORTS["few"]())
+    few = _text("few")
     assert "too few clusters" in few
