@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from moorings import models, runs
+    from moorings import models, probe, runs
     from moorings.charter import Charter, load_charter
     from moorings.compare.comparison import Comparison
     from moorings.compare.diff import Sampling, compare_runs, diff, measure
@@ -140,6 +140,7 @@ __all__ = [
     "parse_arm",
     "plan",
     "plan_comparison",
+    "probe",
     "query",
     "read_comparison",
     "record",
@@ -166,6 +167,6 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         module, _, inside = _HOMES[name].partition(":")
         return getattr(importlib.import_module(module), inside or name)
-    if name in ("models", "runs"):
+    if name in ("models", "probe", "runs"):
         return importlib.import_module(f"moorings.{name}")
     raise AttributeError(f"module 'moorings' has no attribute '{name}'")

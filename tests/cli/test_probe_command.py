@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from moorings.cli.main import app
-from moorings.cli.probe import safe_name
 from moorings.errors import ConfigError
+from moorings.probe import safe_name
 from moorings.probes.files import read_items
 from moorings.probes.sets import open_set
 
@@ -40,7 +40,7 @@ def test_a_set_is_built_with_its_card_and_audited(tmp_path: Path) -> None:
     path = tmp_path / "s4.jsonl"
     made = json.loads(probe("build", "-s", "S4", "-n", "120", "--seed", "7", "--out", str(path), "--json"))
     items = read_items(path)
-    assert made["n_items"] == len(items.items) == 120
+    assert made["n_kept"] == len(items.items) == 120
     assert items.about["filters"]["solver"] == [120, 120]
     assert json.loads(Path(made["card"]).read_text())["@type"] == "sc:Dataset"
     again = tmp_path / "again.jsonl"
@@ -68,7 +68,7 @@ def test_a_set_is_given_to_other_harnesses(tmp_path: Path) -> None:
     said = probe("export", "S2", "--to", "lm-eval", "-n", "6", "--out", str(tmp_path / "lm"))
     assert "lm_eval --include_path" in said
     assert list((tmp_path / "lm").glob("*.yaml"))
-    with pytest.raises(ConfigError, match="--to is 'helm'; allowed: inspect, lm-eval"):
+    with pytest.raises(ConfigError, match="tasks cannot be written for 'helm'; allowed: inspect, lm-eval"):
         probe("export", "S2", "--to", "helm", "--out", str(tmp_path))
 
 

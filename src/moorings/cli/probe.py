@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from moorings.cli.models import AsJson
 from moorings.cli.terminal import print_json, safe_text
-from moorings.errors import ConfigError
-
-if TYPE_CHECKING:
-    from moorings.probes.framing import Framing
-    from moorings.probes.live.training_sets import TrainingSet
-    from moorings.subjects.spec import SubjectSpec
 
 __all__ = ["app"]
 
@@ -41,9 +35,11 @@ EXAMPLES = """
 class _AskByDefault(TyperGroup):
     """A first word that is no command is the subject of `ask`."""
 
+    default = "ask"
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
-            return super().resolve_command(ctx, ["ask", *args])
+            return super().resolve_command(ctx, [self.default, *args])
         return super().resolve_command(ctx, args)
 
 
@@ -82,32 +78,28 @@ def ask(
     as_json: AsJson = False,
 ) -> None:
     """Ask a model, and print its profile; `moorings probe SUBJECT` is short for it."""
-    from moorings.probes.metrics.profile import profile, render_profile
-    from moorings.probes.runner import ask as put
-    from moorings.probes.sets import open_set
-    from moorings.report.probe.write import write_probe_report
+    from moorings import probe
+    from moorings.probes.metrics.profile import render_profile
     from moorings.subjects.spec import SubjectSpec
 
-    items = open_set(set_name, n=n, seed=seed, form=form)
-    spec = SubjectSpec(uri=subject, engine=engine, threads=threads)
-    folder = out or Path("runs") / f"probe-{safe_name(subject)}-{safe_name(items.name)}-{items.sha256[:8]}"
-    sheet = put(
-        spec,
-        items,
-        folder,
-        orders=orders,  # type: ignore[arg-type]  # checked there, with the allowed names
-        framings=_framings(observed, self_other),
-        mode=mode,  # type: ignore[arg-type]
+    asked = probe.ask(
+        SubjectSpec(uri=subject, engine=engine, threads=threads),
+        set_name,
+        out,
+        n=n,
         seed=seed,
+        form=form,
+        orders=orders,  # type: ignore[arg-type]  # checked there, with the allowed names
+        observed=observed,
+        self_other=self_other,
+        mode=mode,  # type: ignore[arg-type]
         progress=not as_json,
     )
-    found = profile(sheet, seed=seed)
-    written = write_probe_report([found], folder, sheets=[sheet], title=f"{items.name}: {subject}")
     if as_json:
-        print_json(json.loads(found.model_dump_json()))
+        print_json(json.loads(asked.profile.model_dump_json()))
         return
-    print(safe_text(render_profile(found)).replace("\\[", "["))
-    print(f"\nanswers and report are in {folder}; open {written['html']}")
+    print(safe_text(render_profile(asked.profile)).replace("\\[", "["))
+    print(f"\nthe report is {asked.report['html']}")
 
 
 @app.command("build")
@@ -121,24 +113,16 @@ def build(
     as_json: AsJson = False,
 ) -> None:
     """Make items whose keys are computed, run them through the filters, and write them with a data card."""
-    from moorings.probes.audit import audit as run_filters
+    from moorings import probe
     from moorings.probes.audit import render_audit
-    from moorings.probes.exports.croissant import write_card
-    from moorings.probes.files import ItemSet, write_items
-    from moorings.probes.sets import open_set
 
-    items = open_set(subtask, n=n, seed=seed, form=form)
-    report = run_filters(items)
-    kept = items if keep else ItemSet(items.name, report.chain.clean.items, items.about)
-    counts = {stage.name: [stage.n_in, stage.n_out] for stage in report.chain.stages}
-    kept = ItemSet(kept.name, kept.items, {**kept.about, "filters": counts})
-    path = write_items(kept, out or Path(f"{safe_name(items.name)}.jsonl"))
-    card = write_card(kept, path, licence="Apache-2.0", published=_PUBLISHED)
+    built = probe.build(subtask, out, n=n, seed=seed, form=form, keep=keep)
+    n_items = len(built.items.items)
     if as_json:
-        print_json({"path": str(path), "card": str(card), "n_items": len(kept.items), **report.as_json()})
+        print_json({"path": str(built.path), "card": str(built.card), "n_kept": n_items, **built.audit.as_json()})
         return
-    print(render_audit(report))
-    print(f"\n{len(kept.items)} of {len(items.items)} items are in {path}, their data card in {card}")
+    print(render_audit(built.audit))
+    print(f"\n{n_items} of {built.audit.n_items} items are in {built.path}, their data card in {built.card}")
 
 
 @app.command("audit")
@@ -176,15 +160,9 @@ def export(
     orders: Orders = "stored",
 ) -> None:
     """Write a set as a task of Inspect AI or of lm-evaluation-harness."""
-    from moorings.probes.exports.inspect_task import export_inspect
-    from moorings.probes.exports.lm_eval_task import export_lm_eval
-    from moorings.probes.sets import open_set
+    from moorings import probe
 
-    writers = {"inspect": export_inspect, "lm-eval": export_lm_eval}
-    if to not in writers:
-        raise ConfigError(f"--to is {to!a}; allowed: {', '.join(writers)}")
-    items = open_set(set_name, n=n, seed=seed, form=form)
-    path = writers[to](items, out, orders=orders, seed=seed)  # type: ignore[arg-type]
+    path = probe.export(set_name, to, out, n=n, seed=seed, form=form, orders=orders)  # type: ignore[arg-type]
     said = f"inspect eval {path} --model …" if to == "inspect" else f"lm_eval --include_path {out} --tasks {path.stem}"
     print(f"wrote {path}; run it with: {said}")
 
@@ -201,20 +179,17 @@ def live(
     as_json: AsJson = False,
 ) -> None:
     """Ask a model what trainings would change in it, train it, measure, and score what it foretold."""
-    from moorings.probes.live.track import LiveSettings, run_live_track
-    from moorings.report.probe.write import write_probe_report
+    from moorings import probe
     from moorings.subjects.spec import SubjectSpec
 
-    spec = SubjectSpec(uri=subject, threads=threads)
-
-    def train(made: TrainingSet, seed: int, place: Path) -> SubjectSpec:
-        return _trained(spec, made, seed, place, epochs=epochs, learning_rate=learning_rate)
-
-    def say(text: str) -> None:
-        typer.echo(text, err=True)
-
-    track = run_live_track(spec, out, train, LiveSettings(n_examples=examples, n_seeds=seeds), say=say)
-    written = write_probe_report([], out, live=track, title=f"Live track: {subject}")
+    track = probe.live(
+        SubjectSpec(uri=subject, threads=threads),
+        out,
+        probe.LiveSettings(n_examples=examples, n_seeds=seeds),
+        epochs=epochs,
+        learning_rate=learning_rate,
+        say=lambda text: typer.echo(text, err=True),
+    )
     if as_json:
         print_json(track.as_json())
         return
@@ -223,42 +198,4 @@ def live(
         print(f"{name}: {told}")
     for name, score in track.scores.items():
         print(f"{name}: " + ", ".join(f"{key} {value:.3g}" for key, value in score.items()))
-    print(f"\nthe report is {written['html']}")
-
-
-_PUBLISHED = "2026-01-01"
-"""Date on data cards: a fixed one, so that equal sets have equal cards."""
-
-
-def safe_name(text: str) -> str:
-    """A part of a file name.
-
-    >>> safe_name("hf:./my model")
-    'hf-my-model'
-    """
-    kept = "".join(c if c.isalnum() or c in "._" else "-" for c in text).replace("-.-", "-")
-    return "-".join(part for part in kept.split("-") if part)[:80]
-
-
-def _framings(observed: bool, self_other: bool) -> tuple[Framing, ...]:
-    from moorings.probes.framing import PLAIN, observation
-    from moorings.probes.framing import self_other as twins
-
-    return (PLAIN, *(observation() if observed else ()), *(twins() if self_other else ()))
-
-
-def _trained(
-    spec: SubjectSpec, made: TrainingSet, seed: int, place: Path, *, epochs: int, learning_rate: float
-) -> SubjectSpec:
-    from moorings.charter_run import Use
-    from moorings.improve.data import make_row
-    from moorings.improve.training import TrainJob, trainers
-    from moorings.records import Message
-
-    rows = [
-        make_row((Message(role="user", content=prompt),), response, origin="template", method="live", round=1)
-        for prompt, response in made.pairs
-    ]
-    job = TrainJob(start=spec, anchor=spec, rows=rows, out=place / "model", work=place / "work", round=1, seed=seed)
-    use = Use.model_validate({"use": "sft", "epochs": epochs, "learning_rate": learning_rate, "batch_size": 8})
-    return spec.model_copy(update={"uri": trainers.make(use)(job).uri})
+    print(f"\nthe report is {out / 'report.html'}")

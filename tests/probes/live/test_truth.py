@@ -85,12 +85,15 @@ def test_scores_count_right_foretellings_by_set() -> None:
         "other": {"a": {"x": same, "y": same}, "b": {"x": more, "y": more}},
     }
     surface = {"a": {"x": "more", "y": "same"}, "b": {"x": "more", "y": "same"}}
-    scores = score_live_track(outcomes, foretold, surface, np.random.default_rng(0))
+    scores = score_live_track(outcomes, foretold, surface)
     assert scores["pairs"] == {"judged": 3, "unclear": 1}
     assert scores["self"]["mean"] == 1
     assert scores["other"]["mean"] == pytest.approx(1 / 3)
     assert scores["surface"]["mean"] == pytest.approx(2 / 3)
     assert scores["self_advantage"]["mean"] == pytest.approx(2 / 3)
-    assert 0 <= scores["over_surface"]["low"] <= scores["over_surface"]["high"] <= 1
-    nothing = score_live_track({"a": {"x": unclear}}, foretold, surface, np.random.default_rng(0))
+    assert -1 <= scores["over_surface"]["low"] <= scores["over_surface"]["high"] <= 1
+    # All pairs were right: with two sets that says little.
+    assert scores["self"]["low"] == pytest.approx(1 - (1 - 0.05**0.5))
+    assert scores["self"]["high"] == 1
+    nothing = score_live_track({"a": {"x": unclear}}, foretold, surface)
     assert nothing == {"pairs": {"judged": 0, "unclear": 1}}

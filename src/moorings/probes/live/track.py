@@ -1,7 +1,7 @@
 """The live track: measure, ask, train, measure again, and score what the model foretold.
 
 Truth is measured, never asked. Scores are shares of right foretellings over pairs of a set and a trait, with intervals
-from a bootstrap over training sets, for the model about itself, for its twin question about another model, and for whoever
+by t over training sets, for the model about itself, for its twin question about another model, and for whoever
 goes by the words that occur. Of a null the smallest advantage that would have been seen is told.
 
 Source: `Live track` of the design of reflectivity probes; nothing is published. Training comes in as a function, so that
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.stats import t as student
 
 from moorings.errors import ConfigError
 from moorings.probes.live.questions import live_items
@@ -25,6 +26,7 @@ from moorings.probes.runner import ask
 from moorings.records import Decoding
 from moorings.sampling.bench import Bench
 from moorings.sampling.everyday import everyday_questions
+from moorings.statistics.proportions import zero_of_n_upper
 from moorings.subjects.spec import SubjectSpec
 
 if TYPE_CHECKING:
@@ -35,7 +37,6 @@ __all__ = ["LiveSettings", "LiveTrack", "Train", "run_live_track", "score_live_t
 Train = Callable[[TrainingSet, int, Path], SubjectSpec]
 """Training set, seed and folder; returns the trained subject, and returns it at once if it is there already."""
 _TRUTHS: tuple[Truth, ...] = ("more", "less", "same")
-_DRAWS = 2000
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def run_live_track(
         mean = np.mean(found, axis=0)
         foretold[person].setdefault(name, {})[trait_name] = tuple(float(x) for x in mean)
     surface = {made.name: {t.name: str(made.surface.get(t.name, "same")) for t in traits} for made in sets}
-    scores = score_live_track(outcomes, foretold, surface, np.random.default_rng(settings.seed))
+    scores = score_live_track(outcomes, foretold, surface)
     return LiveTrack(outcomes, foretold, surface, scores)
 
 
@@ -138,7 +139,6 @@ def score_live_track(
     outcomes: dict[str, dict[str, Outcome]],
     foretold: dict[str, dict[str, dict[str, tuple[float, ...]]]],
     surface: dict[str, dict[str, str]],
-    rng: np.random.Generator,
 ) -> dict[str, dict[str, float]]:
     """Share of right foretellings, and of advantages, with intervals over training sets.
 
@@ -164,7 +164,8 @@ def score_live_track(
     right["self_advantage"] = [a - b for a, b in zip(right["self"], right["other"], strict=True)]
     right["over_surface"] = [a - b for a, b in zip(right["self"], right["surface"], strict=True)]
     for name, rows in right.items():
-        scores[name] = _clustered([row for row in rows if len(row)], rng)
+        least = -1.0 if name in ("self_advantage", "over_surface") else 0.0
+        scores[name] = _clustered([row for row in rows if len(row)], least)
     return scores
 
 
@@ -173,18 +174,28 @@ def _said(shares: Sequence[float]) -> Truth | None:
     return _TRUTHS[int(np.argmax(shares))] if np.all(np.isfinite(shares)) else None
 
 
-def _clustered(rows: Sequence[Float[np.ndarray, " traits"]], rng: np.random.Generator) -> dict[str, float]:
-    """Mean over pairs with a bootstrap over sets, and the difference that it could see (1.96 + 0.84 standard errors)."""
+def _clustered(rows: Sequence[Float[np.ndarray, " traits"]], least: float) -> dict[str, float]:
+    """Mean over pairs with a t interval over sets, and the difference that would be seen with power 0.8.
+
+    Where all sets agree as many unlike ones as could have gone unseen are allowed for; of one set nothing is known.
+    """
     sums, counts = np.array([row.sum() for row in rows]), np.array([len(row) for row in rows])
-    drawn = rng.integers(len(rows), size=(_DRAWS, len(rows)))
-    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return {
-        "mean": float(sums.sum() / counts.sum()),
-        "low": float(low),
-        "high": float(high),
-        "detectable": float(2.8 * means.std()),
-    }
+    n, mean = len(rows), float(sums.sum() / counts.sum())
+    if n < 2:
+        return {"mean": mean, "low": float("nan"), "high": float("nan"), "detectable": float("nan")}
+    # Of a ratio of sums (linearised), as sets differ in how many of their pairs are clear.
+    se = float(np.sqrt(n / (n - 1) * ((sums - mean * counts) ** 2).sum()) / counts.sum())
+    if se <= 1e-12:
+        unseen = float(zero_of_n_upper(n))
+        return {
+            "mean": mean,
+            "low": mean - unseen * (mean - least),
+            "high": mean + unseen * (1.0 - mean),
+            "detectable": unseen * (1.0 - least),
+        }
+    half, power = (float(student.ppf(q, n - 1)) for q in (0.975, 0.8))
+    low, high = max(least, mean - half * se), min(1.0, mean + half * se)
+    return {"mean": mean, "low": low, "high": high, "detectable": (half + power) * se}
 
 
 def _measured(
