@@ -73,6 +73,9 @@ def ask(
     self_other: Annotated[bool, typer.Option(help="Ask about itself and about another model as well.")] = False,
     mode: Annotated[str, typer.Option(help="auto, logprobs or text.")] = "auto",
     engine: Annotated[str, typer.Option(help="auto, ctranslate2, transformers or vllm.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="auto, fp32, bf16, fp16 or int8; int8 moves the odds of symbols, report figures of fp32.")
+    ] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; every core by default.")] = None,
     out: Out = None,
     as_json: AsJson = False,
@@ -83,7 +86,7 @@ def ask(
     from moorings.subjects.spec import SubjectSpec
 
     asked = probe.ask(
-        SubjectSpec(uri=subject, engine=engine, threads=threads),
+        SubjectSpec(uri=subject, engine=engine, precision=precision, threads=threads),
         set_name,
         out,
         n=n,

@@ -36,11 +36,11 @@ class ItemSet:
 
 
 def write_items(items: ItemSet, path: Path | str) -> Path:
-    """Write a set; an existing file is replaced in one step."""
+    """Write a set; an existing file is replaced in one step. Half a surrogate pair, which UTF-8 cannot hold, becomes `?`."""
     head = {"moorings_probe": 2, "name": items.name, "canary": CANARY, "n_items": len(items.items), **items.about}
     rows = [head, *(item.model_dump(mode="json", by_alias=True, exclude_defaults=True) for item in items.items)]
     path = Path(path)
-    write_atomic(path, ("\n".join(canonical_json(row) for row in rows) + "\n").encode("utf-8", "surrogatepass"), Disk())
+    write_atomic(path, ("\n".join(canonical_json(row) for row in rows) + "\n").encode("utf-8", "replace"), Disk())
     return path
 
 
