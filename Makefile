@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
-BENCHMARKS := recorded_loading recording_scale sampling_throughput embedding_throughput crash_resume hostile_report stance null planted_texts real_families analysis_speed monitoring defences training_throughput crash_run off_the_rails
+BENCHMARKS := recorded_loading recording_scale sampling_throughput embedding_throughput crash_resume hostile_report stance null planted_texts real_families analysis_speed monitoring defences training_throughput crash_run off_the_rails probe_filters probe_audit probe_models probe_throughput overoptimisation composite pareto alternation optimiser_throughput
 
 .PHONY: setup demo diff-demo test test-quick bench docs lint clean
 

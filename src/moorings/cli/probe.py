@@ -74,7 +74,8 @@ def ask(
     mode: Annotated[str, typer.Option(help="auto, logprobs or text.")] = "auto",
     engine: Annotated[str, typer.Option(help="auto, ctranslate2, transformers or vllm.")] = "auto",
     precision: Annotated[
-        str, typer.Option(help="auto, fp32, bf16, fp16 or int8; int8 moves the odds of symbols, report figures of fp32.")
+        str,
+        typer.Option(help="auto, fp32, bf16, fp16 or int8; int8 moves the odds of symbols, report figures of fp32."),
     ] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; every core by default.")] = None,
     out: Out = None,
