@@ -33,6 +33,10 @@ __all__ = ["ARMS", "Arm", "Chain", "Half", "Size"]
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 FILES = EXAMPLES / "competence_conformity"
 MODEL = "bundled:smollm2-135m"
+VERSION = 1
+"""Raise when what a round does changes otherwise than by a setting below."""
+LEAST_PROMPTS = 4
+"""That the trainer measures with at least."""
 TOLERANCE = {"competence": 0.15, "conformity": 0.1}
 """Falls that undo a half-step, on the prompts that steer."""
 SFT = {
@@ -123,7 +127,7 @@ class Chain:
         """Where chains of a size are kept in the user's cache."""
         files = {path.name: file_sha256(path) for path in sorted(FILES.glob("*.jsonl"))}
         sizes = [size.rounds, size.n_rows, size.n_steering, size.n_held_out, size.simulated]
-        key = content_hash([sizes, files, SFT, TOLERANCE, PUSH, __version__])[:16]
+        key = content_hash([sizes, files, SFT, TOLERANCE, PUSH, VERSION, __version__])[:16]
         return cache_dir() / "alternation" / key
 
     def run(self) -> Chain:
@@ -201,7 +205,8 @@ class Chain:
         for kind in KINDS:
             fall_from = {"fall_from": "anchor"} if kind == "conformity" else {}
             probes[f"{kind}_probe"] = {
-                "n_prompts": self.size.n_steering,
+                # Where nothing is undone they decide nothing.
+                "n_prompts": self.size.n_steering if arm.undo else LEAST_PROMPTS,
                 "tolerance": TOLERANCE[kind],
                 "reward": self._reward(kind),
                 "max_new_tokens": 24,
