@@ -9,10 +9,12 @@ from typing import Any
 from moorings.errors import ModelFileError
 from moorings.records import content_hash
 from moorings.subjects.local_model import LocalModel
-from moorings.subjects.model_cache import build_folder, cache_dir, folder_problem, locked
+from moorings.subjects.model_cache import build_folder, cache_dir, folder_problem, locked, touch_folder, trim_folders
 
 __all__ = ["converted_folder"]
 
+MOST_BYTES = 8 * 2**30
+"""Converted models that are kept; those that were used longest ago go first."""
 _QUANTIZATION = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16", "int8": "int8"}
 
 
@@ -38,6 +40,9 @@ def converted_folder(model: LocalModel, precision: str, converter_version: str) 
         with locked(target):
             if folder_problem(target) is not None:
                 build_folder(target, lambda folder: _convert(model, precision, folder), **facts)
+        # Every candidate of a supervised run is converted; without a limit a long one fills the disk.
+        trim_folders(target.parent, most_bytes=MOST_BYTES)
+    touch_folder(target)
     return target
 
 

@@ -13,13 +13,24 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from moorings.errors import ModelFileError
 
-__all__ = ["MANIFEST", "build_folder", "cache_dir", "file_sha256", "folder_problem", "locked", "read_manifest"]
+__all__ = [
+    "MANIFEST",
+    "build_folder",
+    "cache_dir",
+    "file_sha256",
+    "folder_problem",
+    "locked",
+    "read_manifest",
+    "touch_folder",
+    "trim_folders",
+]
 
 MANIFEST = "manifest.json"
 _BLOCK_BYTES = 1 << 20
@@ -131,6 +142,39 @@ def folder_problem(folder: Path, *, full: bool = False) -> str | None:
     if moved:
         _replace_manifest(folder, manifest)
     return None
+
+
+def trim_folders(parent: Path, *, most_bytes: int, idle_s: float = 3600.0) -> list[Path]:
+    """Remove the built folders of a cache that were used longest ago, until those left fit a size.
+
+    A folder was used when it was built or touched with `touch_folder`. One that was used in the last `idle_s` stays,
+    since somebody may be loading it.
+
+    Returns:
+        The removed folders.
+    """
+    found = []
+    for folder in parent.iterdir() if parent.is_dir() else ():
+        manifest = None if folder.name.startswith(".") else read_manifest(folder)
+        if manifest is not None:
+            size = sum(int(known["size"]) for known in manifest["files"].values())
+            found.append((folder.stat().st_mtime, folder, size))
+    total, removed = sum(size for _, _, size in found), []
+    for used, folder, size in sorted(found):
+        if total <= most_bytes or time.time() - used < idle_s:
+            break
+        with locked(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+        total -= size
+        removed.append(folder)
+    return removed
+
+
+def touch_folder(folder: Path) -> None:
+    """Note that a built folder is in use."""
+    # Only the order of removal is lost if the cache is read-only.
+    with contextlib.suppress(OSError):
+        os.utime(folder)
 
 
 def _write_manifest(folder: Path, facts: dict[str, Any]) -> None:
