@@ -10,6 +10,7 @@ With S = grad ln pi = phi - E[phi]: grad E[A] = E[A S] for any fixed A, and KL(p
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,14 +44,14 @@ class SoftmaxPolicy:
         """The policy at theta + step."""
         return SoftmaxPolicy(self.theta + step, self.features, self.base)
 
-    @property
+    @cached_property
     def log_base(self) -> Float[np.ndarray, "prompts answers"]:
         """ln pi0."""
         shape = self.theta.shape if self.features is None else self.features.shape[:2]
         base = np.zeros(shape) if self.base is None else self.base
         return np.asarray(base - logsumexp(base, axis=1, keepdims=True))
 
-    @property
+    @cached_property
     def log_p(self) -> Float[np.ndarray, "prompts answers"]:
         """ln pi."""
         tilt = self.theta if self.features is None else self.features @ self.theta
