@@ -24,6 +24,6 @@ def test_every_name_is_on_the_page():
 
 
 def test_every_setting_of_a_reward_has_its_line():
-    for name in rewards.names():
+    for name in (name for name in rewards.names() if not name.startswith("test_")):  # other tests register some
         for setting, field in rewards.config(name).model_fields.items():
             assert field.description, f"{name}: {setting}"
