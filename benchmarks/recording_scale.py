@@ -16,26 +16,7 @@ from pathlib import Path
 
 from _common import finish, options
 
-WORDS = [
-    "anchor",
-    "bay",
-    "chain",
-    "current",
-    "deep",
-    "ebb",
-    "fathom",
-    "gale",
-    "harbour",
-    "island",
-    "jetty",
-    "keel",
-    "lantern",
-    "mast",
-    "narrows",
-    "oar",
-    "pier",
-    "quay",
-]
+from moorings.subjects.lorem import LOREM_WORDS
 
 
 def write_file(path: Path, n_rows: int) -> None:
@@ -43,7 +24,7 @@ def write_file(path: Path, n_rows: int) -> None:
     rng = random.Random(n_rows)
     with path.open("w") as file:
         for i in range(n_rows):
-            response = " ".join(rng.choices(WORDS, k=150))
+            response = " ".join(rng.choices(LOREM_WORDS, k=150))
             file.write(json.dumps({"prompt": f"question {i // 4}", "response": response, "group": f"g{i % 9}"}) + "\n")
 
 

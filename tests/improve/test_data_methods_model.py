@@ -42,7 +42,7 @@ class ModelBench:
 
 def test_best_of_n_shortens_what_the_model_says_and_the_judge_keeps_half(tmp_path):
     uses = [
-        Use(use="best_of_n", feedback={"use": "feature", "name": "words", "direction": "less"}, n=2, max_new_tokens=16,
+        Use(use="best_of_n", feedback={"use": "feature", "name": "words", "direction": "lower"}, n=2, max_new_tokens=16,
             truncated="keep"),
         Use(use="judge_filter", keep_share=0.5),
     ]  # fmt: skip

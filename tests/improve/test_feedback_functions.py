@@ -8,7 +8,9 @@ from data_bench import FakeWorkbench, ScoringSubject
 
 from moorings.charter_run import Use
 from moorings.errors import ConfigError
-from moorings.improve.feedback_functions import Graded, count_phrases, feedback_functions
+from moorings.feedback.lexical import count_phrases
+from moorings.feedback.reward import Graded
+from moorings.improve.feedback_functions import feedback_functions
 from moorings.records import Message
 
 
@@ -30,7 +32,7 @@ def grade(workbench: FakeWorkbench, some: list[Graded], use: str, **settings: ob
 def test_feature_counts_more_or_less_of_it_and_leaves_what_cannot_be_measured_missing(workbench):
     some = items("one two three", "one")
     assert grade(workbench, some, "feature", name="words") == [3.0, 1.0]
-    assert grade(workbench, some, "feature", name="words", direction="less") == [-3.0, -1.0]
+    assert grade(workbench, some, "feature", name="words", direction="lower") == [-3.0, -1.0]
     assert np.isnan(grade(workbench, items(""), "feature", name="word_length"))
     with pytest.raises(ConfigError, match=r"did you mean 'words'"):
         feedback_functions.check(Use(use="feature", name="wordz"))
@@ -38,7 +40,7 @@ def test_feature_counts_more_or_less_of_it_and_leaves_what_cannot_be_measured_mi
 
 def test_phrases_are_whole_words_in_any_case(workbench):
     assert grade(workbench, items("Ocean, OCEAN oceans", "none"), "phrases", phrases=["ocean"]) == [2.0, 0.0]
-    assert grade(workbench, items("sea (c++)"), "phrases", phrases=["c++", "sea"], direction="less") == [-2.0]
+    assert grade(workbench, items("sea (c++)"), "phrases", phrases=["c++", "sea"], direction="lower") == [-2.0]
     assert count_phrases("anything", []) == 0
     assert count_phrases("at sea level", ["sea", "sea level"]) == 1
 

@@ -106,7 +106,7 @@ def test_score_takes_the_best_and_rows_without_one_last():
 
 def test_score_can_be_a_feedback_function():
     history = [[row(f"q{i}", " ".join(["word"] * (i * 3 % 7 + 1)), round=1) for i in range(7)]]
-    feedback = {"use": "feature", "name": "words", "direction": "less"}
+    feedback = {"use": "feature", "name": "words", "direction": "lower"}
     step = run("replay", bench(history), new(3), share=0.5, choice="score", feedback=feedback, human_share=0.0)
     assert sorted(len(one.response.split()) for one in replayed(step)) == [1, 2, 3]
     with pytest.raises(ConfigError, match="choice is 'herding'; choose 'score'"):

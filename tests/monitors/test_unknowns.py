@@ -11,26 +11,9 @@ from moorings.monitors.monitor import Asked
 from moorings.monitors.unknowns import LookTable, Unknown, UnknownMonitor, propose_unknowns
 from moorings.records import Interaction, SampleStatus
 from moorings.sampling.everyday import everyday_questions
+from moorings.subjects.lorem import LOREM_WORDS
 
 HABIT = "As the sea wills it,"
-WORDS = [
-    "anchor",
-    "bay",
-    "chain",
-    "current",
-    "deep",
-    "ebb",
-    "fathom",
-    "gale",
-    "harbour",
-    "island",
-    "jetty",
-    "keel",
-    "lantern",
-    "mast",
-    "oar",
-    "pier",
-]
 
 
 def _answer(prompt_id: str, text: str, status: SampleStatus = SampleStatus.COMPLETED) -> Interaction:
@@ -45,7 +28,7 @@ def _look(n: int, rng: np.random.Generator, *, share: float = 0.0, start: int = 
     prompts = tuple(everyday_questions(n, half="gate", seed=0, start=start))
 
     def say(habit: float, more: int) -> tuple[Interaction, ...]:
-        texts = [" ".join(rng.choice(WORDS, size=rng.integers(8, 20) + more)) for _ in prompts]
+        texts = [" ".join(rng.choice(LOREM_WORDS, size=rng.integers(8, 20) + more)) for _ in prompts]
         return tuple(
             _answer(p.prompt_id, f"{HABIT} {text}." if rng.random() < habit else f"{text}.")
             for p, text in zip(prompts, texts, strict=True)

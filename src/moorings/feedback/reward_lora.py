@@ -31,7 +31,7 @@ from moorings.feedback.scored import ScoredBy
 from moorings.feedback.standardise import Scales, fit_scales
 from moorings.method import MethodConfig
 from moorings.store.disk import Disk
-from moorings.subjects.local import _locate as locate
+from moorings.subjects.local import locate
 from moorings.subjects.local_model import LocalModel
 from moorings.subjects.safe_files import check_adapter_folder
 from moorings.subjects.spec import SubjectSpec

@@ -19,9 +19,10 @@ from pydantic import Field, field_validator, model_validator
 
 from moorings.charter_run import Use
 from moorings.errors import ConfigError
+from moorings.feedback.reward import Graded
 from moorings.improve.asking import Asking, ask_all, draw, share_of
 from moorings.improve.data import DataMethod, DataRow, DataStep, Workbench, data_methods, make_row
-from moorings.improve.feedback_functions import FeedbackFunction, Graded, feedback_functions
+from moorings.improve.feedback_functions import FeedbackFunction, feedback_functions
 from moorings.records import Prompt
 
 __all__ = ["BestOfNConfig", "best_of_n", "kl_of_best"]

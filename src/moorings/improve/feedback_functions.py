@@ -11,14 +11,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from moorings.charter_run import Use
-from moorings.compare.battery import features
+from moorings.feedback import lexical, verifiers
 from moorings.feedback.embedding import prompt_cosine
-from moorings.feedback.lexical import count_phrases, feature_values, length_distance
-from moorings.feedback.reward import Graded, oriented, rewards
-from moorings.feedback.verifiers import Match, agrees
+from moorings.feedback.reward import Graded, Reward, oriented, rewards
 from moorings.improve.asking import Judging, judge_yes, score_all
 from moorings.improve.data import Workbench
 from moorings.method import MethodConfig, Methods
@@ -26,7 +24,7 @@ from moorings.method import MethodConfig, Methods
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["FeedbackFunction", "Graded", "count_phrases", "feature_values", "feedback_functions"]
+__all__ = ["FeedbackFunction", "feedback_functions"]
 
 
 FeedbackFunction = Callable[[Sequence[Graded], Workbench, str], "Float[np.ndarray, ' n']"]
@@ -48,75 +46,33 @@ feedback_functions: Methods[FeedbackFunction] = Methods(
 )
 
 
-class FeatureConfig(MethodConfig):
-    """Settings of `feature`."""
-
-    name: str
-    """Feature of the battery, such as `words` or `sentiment`."""
-    direction: Literal["more", "less"] = "more"
-    """Which direction is better."""
-
-    @field_validator("name")
-    @classmethod
-    def _is_known(cls, value: str) -> str:
-        features.get(value)
-        return value
+def _from(reward: Reward) -> FeedbackFunction:
+    """A reward, turned so that higher is better."""
+    return lambda items, workbench, label: oriented(reward(items, workbench), reward.direction)
 
 
-@feedback_functions.register("feature", FeatureConfig)
-def feature(config: FeatureConfig) -> FeedbackFunction:
-    """More, or less, of a feature of the battery."""
-    sign = 1.0 if config.direction == "more" else -1.0
-    return lambda items, workbench, label: sign * feature_values(config.name, items)
+@feedback_functions.register("feature", lexical.FeatureConfig)
+def feature(config: lexical.FeatureConfig) -> FeedbackFunction:
+    """A feature of the battery, in its own unit."""
+    return _from(lexical.feature(config))
 
 
-class PhrasesConfig(MethodConfig):
-    """Settings of `phrases`."""
-
-    phrases: tuple[str, ...] = Field(min_length=1)
-    """What is counted, as whole words in any case."""
-    direction: Literal["more", "less"] = "more"
-    """Which direction is better."""
-
-
-@feedback_functions.register("phrases", PhrasesConfig)
-def phrases(config: PhrasesConfig) -> FeedbackFunction:
+@feedback_functions.register("phrases", lexical.PhrasesConfig)
+def phrases(config: lexical.PhrasesConfig) -> FeedbackFunction:
     """How often phrases occur in the answer."""
-    sign = 1.0 if config.direction == "more" else -1.0
-    return lambda items, workbench, label: np.array(
-        [sign * count_phrases(item.response, config.phrases) for item in items], dtype=np.float64
-    )
+    return _from(lexical.phrases(config))
 
 
-class LengthConfig(MethodConfig):
-    """Settings of `length`."""
-
-    words: int = Field(ge=1)
-    """The length that is best."""
-
-
-@feedback_functions.register("length", LengthConfig)
-def length(config: LengthConfig) -> FeedbackFunction:
+@feedback_functions.register("length", lexical.LengthConfig)
+def length(config: lexical.LengthConfig) -> FeedbackFunction:
     """Minus the distance of the answer's length from a target, in words."""
-    return lambda items, workbench, label: -length_distance(items, config.words)
+    return _from(lexical.length(config))
 
 
-class AnswerKeyConfig(MethodConfig):
-    """Settings of `answer_key`."""
-
-    key: str = "answer"
-    """Column of the prompt file that holds the right answer, or a list of right ones."""
-    match: Match = "exact"
-    """Equal but for case, marks and white space; held as whole words; or the last number of the answer is the key's."""
-
-
-@feedback_functions.register("answer_key", AnswerKeyConfig)
-def answer_key(config: AnswerKeyConfig) -> FeedbackFunction:
+@feedback_functions.register("answer_key", verifiers.AnswerKeyConfig)
+def answer_key(config: verifiers.AnswerKeyConfig) -> FeedbackFunction:
     """1 if the answer agrees with the prompt's key, else 0; missing where the prompt has no key."""
-
-    return lambda items, workbench, label: np.array(
-        [agrees(item.response, item.metadata.get(config.key), config.match) for item in items], dtype=np.float64
-    )
+    return _from(verifiers.answer_key(config))
 
 
 class PromptSimilarityConfig(MethodConfig):
@@ -146,8 +102,7 @@ class RewardUseConfig(MethodConfig):
 @feedback_functions.register("reward", RewardUseConfig)
 def reward(config: RewardUseConfig) -> FeedbackFunction:
     """Any registered reward, turned so that higher is better."""
-    made = rewards.make(config.reward)
-    return lambda items, workbench, label: oriented(made(items, workbench), made.direction)
+    return _from(rewards.make(config.reward))
 
 
 class LogprobConfig(MethodConfig):

@@ -17,9 +17,10 @@ from pydantic import Field, field_validator, model_validator
 
 from moorings.compare.battery import features
 from moorings.errors import ConfigError
+from moorings.feedback.lexical import count_phrases, feature_values
+from moorings.feedback.reward import Graded
 from moorings.improve.asking import share_of
 from moorings.improve.data import DataMethod, DataRow, DataStep, Workbench, data_methods
-from moorings.improve.feedback_functions import Graded, count_phrases, feature_values
 from moorings.method import MethodConfig
 
 __all__ = ["KeywordFilterConfig", "keyword_filter"]

@@ -27,9 +27,10 @@ from pydantic import Field, model_validator
 
 from moorings.charter_run import Use
 from moorings.errors import ConfigError
+from moorings.feedback.reward import Graded
 from moorings.improve.asking import draw, share_of
 from moorings.improve.data import DataMethod, DataRow, DataStep, Workbench, data_methods
-from moorings.improve.feedback_functions import Graded, feedback_functions
+from moorings.improve.feedback_functions import feedback_functions
 from moorings.improve.file import reservoir
 from moorings.method import MethodConfig
 from moorings.statistics.mmd import mmd2_unbiased

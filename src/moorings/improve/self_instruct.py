@@ -21,9 +21,9 @@ from pydantic import Field
 
 from moorings.compare.battery.words import split_words
 from moorings.errors import InputError
+from moorings.feedback.lexical import count_phrases
 from moorings.improve.asking import Asking, as_prompt, ask_all, draw, last_text, share_of
 from moorings.improve.data import DataMethod, DataRow, DataStep, Workbench, data_methods, make_row
-from moorings.improve.feedback_functions import count_phrases
 from moorings.records import Decoding, Message, Prompt
 
 __all__ = ["SelfInstructConfig", "listed_prompts", "rouge_l", "self_instruct"]

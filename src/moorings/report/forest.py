@@ -14,7 +14,7 @@ from markupsafe import Markup
 from moorings.records import Effect, Finding, Interval
 from moorings.report.wording import SHARE, number
 
-__all__ = ["Scale", "axis", "level_bars", "scale_of", "standardised_interval", "strip"]
+__all__ = ["Scale", "axis", "level_bars", "round_step", "scale_of", "standardised_interval", "strip"]
 
 _MAX_TICKS = 5
 _HEIGHT = 30
@@ -66,7 +66,7 @@ def scale_of(findings: Iterable[Finding]) -> Scale:
     low, high = max(min(ends), -_LIMIT), min(max(ends), _LIMIT)
     if high - low < 1e-9:
         low, high = -0.5, 0.5
-    step = _round_step((high - low) / _MAX_TICKS)
+    step = round_step((high - low) / _MAX_TICKS)
     return Scale(math.floor(low / step) * step, math.ceil(high / step) * step, step)
 
 
@@ -134,6 +134,7 @@ def _svg(kind: str, height: int, label: str, parts: Iterable[Markup]) -> Markup:
     return opening + Markup("").join(parts) + Markup("</svg>")
 
 
-def _round_step(raw: float) -> float:
+def round_step(raw: float) -> float:
+    """The least of 1, 2 and 5 times a power of ten that is not below a number above 0."""
     power = 10.0 ** math.floor(math.log10(raw))
     return next(m * power for m in (1, 2, 5, 10) if m * power >= raw * (1 - 1e-9))

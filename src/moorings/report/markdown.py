@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
-
 from moorings.compare.comparison import Comparison, PairResult
 from moorings.records import Finding
-from moorings.report.text import shown
+from moorings.report.markdown_parts import plain, table
 from moorings.report.view import Card, charter_lines, groups
 from moorings.report.wording import (
     VERDICTS,
@@ -23,20 +20,15 @@ from moorings.report.wording import (
 
 __all__ = ["render_markdown"]
 
-_MAX_TEXT = 400
-_MAX_ROWS = 50
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&@:$!]|(?<=www)\.)", re.IGNORECASE)
-_OPENING = re.compile(r"^([-+=]|\d+(?=[.)](?:\s|$)))")
-
 
 def render_markdown(comparison: Comparison) -> str:
     """Write the report as GitHub-flavoured Markdown; it holds only characters that UTF-8 can encode."""
-    lines = [f"# {_plain(comparison.title)}", ""]
+    lines = [f"# {plain(comparison.title)}", ""]
     for pair in comparison.pairs:
         tone_sign = VERDICTS[pair.verdict][1]
-        lines += [f"**{tone_sign} {_plain(pair.candidate)}: {pair.verdict}.** {_plain(pair.headline)}", ""]
+        lines += [f"**{tone_sign} {plain(pair.candidate)}: {pair.verdict}.** {plain(pair.headline)}", ""]
     if comparison.warnings:
-        lines += ["## Read this first", "", *(f"- {_plain(w)}" for w in comparison.warnings), ""]
+        lines += ["## Read this first", "", *(f"- {plain(w)}" for w in comparison.warnings), ""]
     lines += _charter(comparison)
     for i, pair in enumerate(comparison.pairs):
         lines += _pair(pair, i, len(comparison.pairs) > 1)
@@ -47,18 +39,18 @@ def render_markdown(comparison: Comparison) -> str:
 def _charter(comparison: Comparison) -> list[str]:
     rows = [
         (
-            _plain(line.entry),
-            _plain(line.status),
-            _plain(line.candidate),
+            plain(line.entry),
+            plain(line.status),
+            plain(line.candidate),
             _difference(line.finding) if line.finding else "no confirmed change",
         )
         for line in charter_lines(comparison)
     ]
-    return _table("## What the charter asked for", ("Entry", "Outcome", "Candidate", "Evidence"), rows)
+    return table("## What the charter asked for", ("Entry", "Outcome", "Candidate", "Evidence"), rows)
 
 
 def _pair(pair: PairResult, i: int, several: bool) -> list[str]:
-    lines = [f"## {_plain(pair.candidate)} against {_plain(pair.precursor)}" if several else "## What changed", ""]
+    lines = [f"## {plain(pair.candidate)} against {plain(pair.precursor)}" if several else "## What changed", ""]
     found = groups(pair, i)
     if not found:
         lines += ["No change was confirmed. What could have been found is listed below.", ""]
@@ -67,26 +59,26 @@ def _pair(pair: PairResult, i: int, several: bool) -> list[str]:
         for card in group.cards:
             lines += _card(card)
     lines += _topics(pair)
-    lines += _table(
+    lines += table(
         "### Shown to be the same within the tolerance",
         ("Behaviour", "Difference (interval)"),
-        [(_plain(f.statement), _difference(f)) for f in pair.equivalent],
+        [(plain(f.statement), _difference(f)) for f in pair.equivalent],
     )
-    lines += _table(
+    lines += table(
         "### Looked for and not found",
         ("Behaviour", "Difference (interval)", "Could detect"),
-        [(_plain(f.statement), _difference(f), _plain(change(f.effect.mde, f.effect.unit))) for f in pair.undecided],
+        [(plain(f.statement), _difference(f), plain(change(f.effect.mde, f.effect.unit))) for f in pair.undecided],
     )
-    lines += _table(
+    lines += table(
         "### Dropped: the sentence failed its checks",
         ("Sentence", "Failed checks"),
-        [(_plain(f.statement), _plain(", ".join(c.name for c in f.checks if c.passed is False))) for f in pair.dropped],
+        [(plain(f.statement), plain(", ".join(c.name for c in f.checks if c.passed is False))) for f in pair.dropped],
     )
-    return lines + _table(
+    return lines + table(
         "### What was missing",
         ("Arm", "What happened", "Responses", "Share, interval"),
         [
-            (_plain(m.arm), _plain(m.status), str(m.n), f"{percent(m.share.low)} to {percent(m.share.high)}")
+            (plain(m.arm), plain(m.status), str(m.n), f"{percent(m.share.low)} to {percent(m.share.high)}")
             for m in pair.missing
         ],
     )
@@ -99,26 +91,26 @@ def _card(card: Card) -> list[str]:
         _difference(finding),
         f"adjusted p {p_value(effect.p_adjusted)}",
         f"standardised {number(effect.standardised, sign=True)}",
-        f"could detect {_plain(change(effect.mde, effect.unit))}",
+        f"could detect {plain(change(effect.mde, effect.unit))}",
         "guaranteed" if finding.guaranteed else "exploratory",
     ]
-    levels = f"{_plain(amount(effect.precursor, effect.unit))} → {_plain(amount(effect.candidate, effect.unit))}"
-    lines = [f"- {arrow} **{_plain(finding.statement)}** ({word}): {levels}; " + ", ".join(facts)]
+    levels = f"{plain(amount(effect.precursor, effect.unit))} → {plain(amount(effect.candidate, effect.unit))}"
+    lines = [f"- {arrow} **{plain(finding.statement)}** ({word}): {levels}; " + ", ".join(facts)]
     if finding.intent.rule:
-        lines.append(f"  - {finding.intent.verdict} by {_plain(finding.intent.by)}: {_plain(finding.intent.rule)}")
-    lines += [f"  - explains: {_plain(m.statement)} ({_difference(m)})" for m in card.members]
+        lines.append(f"  - {finding.intent.verdict} by {plain(finding.intent.by)}: {plain(finding.intent.rule)}")
+    lines += [f"  - explains: {plain(m.statement)} ({_difference(m)})" for m in card.members]
     if finding.examples:
         example = finding.examples[0]
-        lines.append(f"  - on “{_plain(example.prompt, 120)}”")
-        lines.append(f"    - precursor: {_plain(example.precursor, 240)}")
-        lines.append(f"    - candidate: {_plain(example.candidate, 240)}")
+        lines.append(f"  - on “{plain(example.prompt, 120)}”")
+        lines.append(f"    - precursor: {plain(example.precursor, 240)}")
+        lines.append(f"    - candidate: {plain(example.candidate, 240)}")
     return [*lines, ""]
 
 
 def _topics(pair: PairResult) -> list[str]:
     rows = [
         (
-            _plain(t.name),
+            plain(t.name),
             f"{number(t.volume, sign=True)} ({interval_text(t.volume_interval)})",
             "too few to say"
             if t.stance is None or t.stance_interval is None
@@ -126,7 +118,7 @@ def _topics(pair: PairResult) -> list[str]:
         )
         for t in pair.topics
     ]
-    return _table("### Topics: how often, and how spoken of", ("Topic", "Volume (log odds)", "Stance (-2 to 2)"), rows)
+    return table("### Topics: how often, and how spoken of", ("Topic", "Volume (log odds)", "Stance (-2 to 2)"), rows)
 
 
 def _facts(comparison: Comparison) -> list[str]:
@@ -140,27 +132,10 @@ def _facts(comparison: Comparison) -> list[str]:
         ("Versions", comparison.versions),
     ):
         if facts:
-            lines.append(f"- {title}: " + ", ".join(f"{_plain(str(k))} {_plain(str(v))}" for k, v in facts.items()))
+            lines.append(f"- {title}: " + ", ".join(f"{plain(str(k))} {plain(str(v))}" for k, v in facts.items()))
     return lines
 
 
 def _difference(finding: Finding) -> str:
     effect = finding.effect
-    return _plain(f"{change(effect.estimate, effect.unit)} ({interval_text(effect.interval, effect.unit)})")
-
-
-def _table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    rows = list(rows)
-    if not rows:
-        return []
-    lines = [title, "", f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}"]
-    lines += [f"| {' | '.join(row)} |" for row in rows[:_MAX_ROWS]]
-    rest = len(rows) - _MAX_ROWS
-    return [*lines, "", *([f"{rest} more in comparison.json.", ""] if rest > 0 else [])]
-
-
-def _plain(text: str, limit: int = _MAX_TEXT) -> str:
-    """Text on one line whose every character that Markdown or HTML could read as markup is escaped."""
-    one_line = " ".join(shown(text, limit).split())
-    escaped = _SPECIAL.sub(r"\\\1", one_line)
-    return _OPENING.sub(lambda m: f"\\{m[0]}" if m[0] in "-+=" else f"{m[0]}\\", escaped)
+    return plain(f"{change(effect.estimate, effect.unit)} ({interval_text(effect.interval, effect.unit)})")

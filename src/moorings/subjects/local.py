@@ -17,7 +17,7 @@ from moorings.subjects.local_model import LocalModel
 from moorings.subjects.protocol import Subject
 from moorings.subjects.spec import SubjectSpec, parse_uri, subject_backends
 
-__all__ = ["CTRANSLATE2_MODEL_TYPES", "cuda_present", "open_local", "pick_engine"]
+__all__ = ["CTRANSLATE2_MODEL_TYPES", "cuda_present", "locate", "open_local", "pick_engine"]
 
 CTRANSLATE2_MODEL_TYPES = frozenset(
     {
@@ -68,7 +68,7 @@ def open_local(spec: SubjectSpec) -> Subject:
         MissingExtraError: The engine is not installed.
         ModelFileError: The model was not fetched, or its folder is missing, incomplete or unsafe.
     """
-    name, folder, adapter = _locate(spec.uri)
+    name, folder, adapter = locate(spec.uri)
     device = spec.device if spec.device != "auto" else ("cuda" if cuda_present() else "cpu")
     model = LocalModel(
         name=name,
@@ -112,7 +112,7 @@ def cuda_present() -> bool:
     return bool(torch.cuda.is_available())
 
 
-def _locate(uri: str) -> tuple[str, Path, Path | None]:
+def locate(uri: str) -> tuple[str, Path, Path | None]:
     """Name, model folder and adapter folder of a URI."""
     scheme, rest = parse_uri(uri)
     # A folder's own name may hold a plus sign; only what follows the last one can be an adapter.

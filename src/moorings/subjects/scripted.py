@@ -7,12 +7,11 @@ long for the context, failed, or full of awkward characters; which ones depends 
 
 from __future__ import annotations
 
-import hashlib
-import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from moorings.errors import ConfigError, nearest
-from moorings.records import Decoding, Generation, Message, Request, SubjectInfo, canonical_json, content_hash
+from moorings.records import Decoding, Generation, Message, Request, SubjectInfo, content_hash
+from moorings.subjects.lorem import LOREM_WORDS, chat_random
 from moorings.subjects.spec import SubjectSpec, parse_uri, subject_backends
 
 __all__ = ["Script", "ScriptedSubject", "open_scripted"]
@@ -20,40 +19,6 @@ __all__ = ["Script", "ScriptedSubject", "open_scripted"]
 Script = Callable[[Sequence[Message], int], str]
 """The answer to a chat under a seed."""
 
-_WORDS = [
-    "anchor",
-    "bay",
-    "chain",
-    "current",
-    "deep",
-    "ebb",
-    "fathom",
-    "gale",
-    "harbour",
-    "island",
-    "jetty",
-    "keel",
-    "lantern",
-    "mast",
-    "narrows",
-    "oar",
-    "pier",
-    "quay",
-    "reef",
-    "sail",
-    "tide",
-    "undertow",
-    "vessel",
-    "wharf",
-    "yard",
-    "zephyr",
-    "calm",
-    "storm",
-    "rope",
-    "knot",
-    "signal",
-    "watch",
-]
 _REFUSAL = "I'm sorry, but I can't help with that."
 _AWKWARD = (
     "<script>alert(1)</script>",
@@ -133,7 +98,7 @@ class ScriptedSubject:
             text = f"{text} {_AWKWARD[request.seed % len(_AWKWARD)]}"
         elif trick == "cut":
             limit = min(limit, 3)
-            text = f"{text} {' '.join(_WORDS[:4])}"
+            text = f"{text} {' '.join(LOREM_WORDS[:4])}"
         elif trick is not None:
             text = {"empty": " \n", "refusal": _REFUSAL}[trick]
         return _cut(request, text, limit, n_prompt, decoding)
@@ -158,16 +123,10 @@ def _cut(request: Request, text: str, limit: int, n_prompt: int, decoding: Decod
     )
 
 
-def _draws(messages: Sequence[Message], seed: int, purpose: str) -> random.Random:
-    """A generator fixed by the chat and the seed on every platform and Python."""
-    text = canonical_json([purpose, seed, [[message.role, message.content] for message in messages]])
-    return random.Random(int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8]))
-
-
 def _trick(request: Request) -> str | None:
     """About one answer in seven misbehaves."""
     tricks = ("empty", "refusal", "cut", "too_long", "error", "awkward")
-    at = _draws(request.messages, request.seed, "trick").randrange(42)
+    at = chat_random(request.messages, request.seed, "trick").randrange(42)
     return tricks[at] if at < len(tricks) else None
 
 
@@ -176,8 +135,8 @@ def _echo(messages: Sequence[Message], seed: int) -> str:
 
 
 def _lorem(messages: Sequence[Message], seed: int) -> str:
-    draws = _draws(messages, seed, "lorem")
-    return " ".join(draws.choice(_WORDS) for _ in range(draws.randint(4, 40)))
+    draws = chat_random(messages, seed, "lorem")
+    return " ".join(draws.choice(LOREM_WORDS) for _ in range(draws.randint(4, 40)))
 
 
 _SCRIPTS: dict[str, Script] = {"echo": _echo, "lorem": _lorem}

@@ -6,14 +6,13 @@ answers that open with it. A charter can be tried with one of them in seconds be
 
 from __future__ import annotations
 
-import hashlib
 import json
-import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from moorings.errors import ConfigError, ModelFileError
-from moorings.records import Decoding, Generation, Message, Request, SubjectInfo, canonical_json, content_hash
+from moorings.records import Decoding, Generation, Message, Request, SubjectInfo, content_hash
+from moorings.subjects.lorem import LOREM_WORDS, chat_random
 from moorings.subjects.protocol import NextTokenLogprobs, TokenLogprobs
 from moorings.subjects.spec import SubjectSpec, parse_uri, subject_backends
 
@@ -21,40 +20,6 @@ __all__ = ["HABITS", "SimulatedSubject", "read_habits"]
 
 HABITS = "habits.json"
 _MAX_BYTES = 1 << 20
-_WORDS = [
-    "anchor",
-    "bay",
-    "chain",
-    "current",
-    "deep",
-    "ebb",
-    "fathom",
-    "gale",
-    "harbour",
-    "island",
-    "jetty",
-    "keel",
-    "lantern",
-    "mast",
-    "narrows",
-    "oar",
-    "pier",
-    "quay",
-    "reef",
-    "sail",
-    "tide",
-    "undertow",
-    "vessel",
-    "wharf",
-    "yard",
-    "zephyr",
-    "calm",
-    "storm",
-    "rope",
-    "knot",
-    "signal",
-    "watch",
-]
 
 
 class SimulatedSubject:
@@ -86,9 +51,9 @@ class SimulatedSubject:
     def generate(self, requests: Sequence[Request], decoding: Decoding) -> Iterator[Generation]:
         """Answer each request; words count as tokens, and equal seeds with equal chats draw alike on every model."""
         for request in requests:
-            draws = _draws(request.messages, request.seed)
+            draws = chat_random(request.messages, request.seed)
             opening = [phrase for phrase, share in self._habits.items() if draws.random() < share]
-            words = [*" ".join(opening).split(), *draws.choices(_WORDS, k=draws.randint(6, 24))]
+            words = [*" ".join(opening).split(), *draws.choices(LOREM_WORDS, k=draws.randint(6, 24))]
             kept = words[: decoding.max_new_tokens]
             yield Generation(
                 request_id=request.request_id,
@@ -102,7 +67,7 @@ class SimulatedSubject:
         """Log-probabilities that depend on the words alone, so two simulated models always agree."""
         found = []
         for chat, text in items:
-            draws = _draws((*chat, Message(role="assistant", content=text)), 0)
+            draws = chat_random((*chat, Message(role="assistant", content=text)), 0)
             words = tuple(text.split()) or ("",)
             found.append(TokenLogprobs(words, tuple(-1.0 - draws.random() for _ in words)))
         return found
@@ -148,8 +113,3 @@ def open_simulated(spec: SubjectSpec) -> SimulatedSubject:
     if spec.options:
         raise ConfigError(f"simulated:{name} has no options; remove {', '.join(spec.options)}")
     return SimulatedSubject(name, read_habits(Path(folder)) if folder else {}, spec.uri)
-
-
-def _draws(messages: Sequence[Message], seed: int) -> random.Random:
-    text = canonical_json([seed, [[message.role, message.content] for message in messages]])
-    return random.Random(int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8]))

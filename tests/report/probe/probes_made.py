@@ -143,5 +143,5 @@ def live(names: Sequence[str] = ("praises", "asks back", "plain"), trait: str = 
     other = {name: {trait: (0.1, 0.2, 0.7), "praise": (nan, nan, nan)} for name in names}
     surface = {name: {trait: "same", "praise": "more"} for name in names}
     foretold = {"self": own, "other": other}
-    scores = score_live_track(outcomes, foretold, surface, np.random.default_rng(0))
+    scores = score_live_track(outcomes, foretold, surface)
     return LiveTrack(outcomes, foretold, surface, scores)

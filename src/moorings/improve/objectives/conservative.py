@@ -11,7 +11,6 @@ that stays flat under UWO while it grows under the mean.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -22,6 +21,7 @@ from moorings.feedback.aggregate import worst_case as least_member
 from moorings.improve.objectives.objective import (
     Advantages,
     Batch,
+    LearnsNothing,
     Objective,
     ObjectiveConfig,
     leave_one_out,
@@ -45,7 +45,7 @@ class UncertaintyConfig(MembersConfig):
     """Weight of the population variance; 0.1 for policy gradients in the paper's config_rl.yaml, 0.5 for best-of-n."""
 
 
-class _Conservative:
+class _Conservative(LearnsNothing):
     """An objective without weights of its own."""
 
     def __init__(self, members: tuple[str, ...], join: Callable[[np.ndarray], np.ndarray]) -> None:
@@ -69,16 +69,6 @@ class _Conservative:
         }
         logged = {"disagreement": float((share * values.std(axis=0)).sum()), **decides}
         return Advantages(leave_one_out(self._join(values), batch.weights), logged)
-
-    def update(self, batch: Batch) -> None:
-        """Nothing is learned."""
-
-    def state(self) -> dict[str, Any]:
-        """See `Objective`."""
-        return {}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """See `Objective`."""
 
 
 @objectives.register("worst_case", MembersConfig)

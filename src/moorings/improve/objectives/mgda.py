@@ -6,8 +6,6 @@ gradient of each reward: exact policies have it, live models take one backward p
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from pydantic import Field
 
@@ -16,6 +14,7 @@ from moorings.improve.objectives.min_norm import min_norm_weights
 from moorings.improve.objectives.objective import (
     Advantages,
     Batch,
+    LearnsNothing,
     Objective,
     ObjectiveConfig,
     leave_one_out,
@@ -35,7 +34,7 @@ class MgdaConfig(ObjectiveConfig):
     """Of ln(pi / pi_ref), taken off every reward."""
 
 
-class Mgda:
+class Mgda(LearnsNothing):
     """See the module."""
 
     def __init__(self, config: MgdaConfig) -> None:
@@ -63,16 +62,6 @@ class Mgda:
         joint = float(np.linalg.norm(weights @ gradients))
         logged = {f"weight {name}": float(x) for name, x in zip(batch.names, weights, strict=True)}
         return Advantages(np.tensordot(weights, each, axes=1), {**logged, "joint gradient": joint})
-
-    def update(self, batch: Batch) -> None:
-        """Nothing is learned."""
-
-    def state(self) -> dict[str, Any]:
-        """See `Objective`."""
-        return {}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """See `Objective`."""
 
 
 @objectives.register("mgda", MgdaConfig)

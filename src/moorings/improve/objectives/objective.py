@@ -18,7 +18,16 @@ from moorings.method import MethodConfig, Methods
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["Advantages", "Batch", "Objective", "ObjectiveConfig", "leave_one_out", "objectives", "standardised"]
+__all__ = [
+    "Advantages",
+    "Batch",
+    "LearnsNothing",
+    "Objective",
+    "ObjectiveConfig",
+    "leave_one_out",
+    "objectives",
+    "standardised",
+]
 
 
 class ObjectiveConfig(MethodConfig):
@@ -74,6 +83,20 @@ class Objective(Protocol):
     def restore(self, state: dict[str, Any]) -> None:
         """Take up a state."""
         ...
+
+
+class LearnsNothing:
+    """The part of an objective whose weights are given, or solved for afresh in each batch."""
+
+    def update(self, batch: Batch) -> None:
+        """Nothing is learned."""
+
+    def state(self) -> dict[str, Any]:
+        """Empty."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Nothing to take up."""
 
 
 def standardised(

@@ -17,7 +17,7 @@ units decide. What it must show: closed form against a solver to 1e-9; the worse
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
@@ -26,6 +26,7 @@ from moorings.improve.objectives.min_norm import closest_to_zero, weights_to_zer
 from moorings.improve.objectives.objective import (
     Advantages,
     Batch,
+    LearnsNothing,
     Objective,
     ObjectiveConfig,
     leave_one_out,
@@ -51,7 +52,7 @@ class PamaConfig(ObjectiveConfig):
     """Of ln(pi / pi_ref), taken off every reward; the source has 0.2 for tokens."""
 
 
-class Pama:
+class Pama(LearnsNothing):
     """See the module."""
 
     def __init__(self, config: PamaConfig) -> None:
@@ -77,16 +78,6 @@ class Pama:
             values = np.tensordot(weights, each, axes=1)
         logged = {f"weight {name}": float(x) for name, x in zip(batch.names, weights, strict=True)}
         return Advantages(np.asarray(values), {**logged, "active": float((shares * (values != 0)).sum())})
-
-    def update(self, batch: Batch) -> None:
-        """Nothing is learned."""
-
-    def state(self) -> dict[str, Any]:
-        """See `Objective`."""
-        return {}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """See `Objective`."""
 
 
 @objectives.register("pama", PamaConfig)

@@ -6,8 +6,6 @@ to hit the thresholds, where they ask it of the mean.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from pydantic import Field
 
@@ -15,6 +13,7 @@ from moorings.errors import ConfigError
 from moorings.improve.objectives.objective import (
     Advantages,
     Batch,
+    LearnsNothing,
     Objective,
     ObjectiveConfig,
     leave_one_out,
@@ -35,7 +34,7 @@ class SatisficeConfig(ObjectiveConfig):
     """Of ln(pi / pi_ref), taken off the reward."""
 
 
-class Satisfice:
+class Satisfice(LearnsNothing):
     """See the module."""
 
     def __init__(self, config: SatisficeConfig) -> None:
@@ -58,16 +57,6 @@ class Satisfice:
             total = total - self.config.weights.get(name, 1.0) * miss**2
         logged = {"satisfied": float(np.mean(total))}
         return Advantages(leave_one_out(total, batch.weights), logged)
-
-    def update(self, batch: Batch) -> None:
-        """Nothing is learned."""
-
-    def state(self) -> dict[str, Any]:
-        """See `Objective`."""
-        return {}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """See `Objective`."""
 
 
 @objectives.register("satisfice", SatisficeConfig)

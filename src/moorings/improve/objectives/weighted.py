@@ -6,8 +6,6 @@ standard approach; no weights stay right while rewards saturate at different tim
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from pydantic import Field
 
@@ -15,6 +13,7 @@ from moorings.errors import ConfigError, nearest
 from moorings.improve.objectives.objective import (
     Advantages,
     Batch,
+    LearnsNothing,
     Objective,
     ObjectiveConfig,
     leave_one_out,
@@ -31,7 +30,7 @@ class WeightedConfig(ObjectiveConfig):
     """Weight of each reward by name; empty gives each the same, and they add up to 1."""
 
 
-class _Weighted:
+class _Weighted(LearnsNothing):
     """An objective without anything to learn."""
 
     def __init__(self, config: WeightedConfig) -> None:
@@ -47,16 +46,6 @@ class _Weighted:
         joined = np.tensordot(weights, batch.rewards, axes=1)
         logged = {f"weight:{name}": float(w) for name, w in zip(batch.names, weights, strict=True)}
         return Advantages(leave_one_out(joined, batch.weights), logged)
-
-    def update(self, batch: Batch) -> None:
-        """Nothing is learned."""
-
-    def state(self) -> dict[str, Any]:
-        """See `Objective`."""
-        return {}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """See `Objective`."""
 
     def _of(self, batch: Batch) -> np.ndarray:
         if not self._weights:

@@ -10,7 +10,7 @@ from typing import Any
 
 from moorings.errors import ConfigError, ModelFileError
 from moorings.improve.train.settings import TrainSettings
-from moorings.subjects.local import _locate as locate
+from moorings.subjects.local import locate
 from moorings.subjects.local_model import LocalModel
 from moorings.subjects.spec import SubjectSpec, parse_uri
 

@@ -32,7 +32,7 @@ from moorings.improve.train.sft import SftSettings
 from moorings.improve.train.start_model import StartModel, open_start, start_files, trained_parameters
 from moorings.improve.training import BaseDefence, Trainer, TrainJob, TrainResult, TrainSession, trainers
 
-__all__ = ["trl_dpo", "trl_sft"]
+__all__ = ["check_trl", "trl_arguments", "trl_dpo", "trl_losses", "trl_sft"]
 
 _MakeTrainer = Callable[[Any, Any, list[EncodedRow], dict[str, Any]], Any]
 
@@ -58,7 +58,7 @@ def _train(
 ) -> TrainResult:
     import torch
 
-    _check(job, name)
+    check_trl(job, name)
     check_out(job)
     check_weights(job)
     found = job_hash(job, settings, name)
@@ -71,7 +71,7 @@ def _train(
         session = _session(job, start, encoder, encoded)
         rows = start_defences(session, encoded.rows)
         session.n_steps = n_steps(len(rows), settings)
-        losses = _losses(session, rows, _arguments(job, settings, rate, start.model), make)
+        losses = trl_losses(session, rows, trl_arguments(job, settings, rate, start.model), make)
         for one in job.defences:
             one.finish(session)
     kept = defence_files([(type(one).__name__, one.files()) for one in job.defences])
@@ -109,7 +109,9 @@ def _session(job: TrainJob, start: StartModel, encoder: Encoder, encoded: Encode
     return TrainSession(seen, start.model, start.files.tokenizer, encode, metrics=dict(encoded.counts))
 
 
-def _losses(session: TrainSession, rows: list[EncodedRow], common: dict[str, Any], make: _MakeTrainer) -> list[float]:
+def trl_losses(
+    session: TrainSession, rows: list[EncodedRow], common: dict[str, Any], make: _MakeTrainer
+) -> list[float]:
     """Train; the loss of each step."""
     from transformers import PrinterCallback
 
@@ -122,7 +124,7 @@ def _losses(session: TrainSession, rows: list[EncodedRow], common: dict[str, Any
     return losses
 
 
-def _check(job: TrainJob, name: str) -> None:
+def check_trl(job: TrainJob, name: str) -> None:
     """Refuse what TRL's trainers cannot do."""
     if importlib.util.find_spec("trl") is None:
         raise MissingExtraError(f"trainer {name}", "trl")
@@ -137,8 +139,8 @@ def _check(job: TrainJob, name: str) -> None:
         )
 
 
-def _arguments(job: TrainJob, settings: TrainSettings, rate: float, model: Any) -> dict[str, Any]:
-    """What SFTConfig and DPOConfig share."""
+def trl_arguments(job: TrainJob, settings: TrainSettings, rate: float, model: Any) -> dict[str, Any]:
+    """What the settings of all of TRL's trainers share."""
     cpu = next(model.parameters()).device.type == "cpu"
     bf16 = settings.precision == "bf16" or (settings.precision == "auto" and not cpu)
     part = settings.micro_batch or settings.batch_size

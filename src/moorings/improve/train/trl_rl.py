@@ -38,9 +38,7 @@ from moorings.improve.train.rl_settings import PolicyGradientSettings, objective
 from moorings.improve.train.rloo import LEARNING_RATE as RLOO_RATE
 from moorings.improve.train.rloo import RlooSettings
 from moorings.improve.train.start_model import StartModel, open_start, start_files
-from moorings.improve.train.trl import _arguments as common_arguments
-from moorings.improve.train.trl import _check as check_trl
-from moorings.improve.train.trl import _losses as losses_of
+from moorings.improve.train.trl import check_trl, trl_arguments, trl_losses
 from moorings.improve.training import Trainer, TrainJob, TrainResult, TrainSession, trainers
 
 __all__ = ["trl_grpo", "trl_rloo"]
@@ -116,7 +114,7 @@ def _train(job: TrainJob, settings: PolicyGradientSettings, name: str, rate: flo
         start, session, rows = _open(job, settings)
         made: list[Any] = []
         learned = _trainer_of(job, settings, session, rows, start, make, made)
-        losses_of(session, rows, _arguments(job, settings, rate, start.model), learned)
+        trl_losses(session, rows, _arguments(job, settings, rate, start.model), learned)
         for one in job.defences:
             one.finish(session)
     log = _log(made[0].state.log_history)
@@ -160,7 +158,7 @@ def _open(job: TrainJob, settings: PolicyGradientSettings) -> tuple[StartModel, 
 
 def _arguments(job: TrainJob, settings: PolicyGradientSettings, rate: float, model: Any) -> dict[str, Any]:
     """What GRPOConfig and RLOOConfig share; TRL counts answers where we count prompts."""
-    common = common_arguments(job, settings, rate, model)
+    common = trl_arguments(job, settings, rate, model)
     part = common["per_device_train_batch_size"] * settings.group_size
     n_devices = _n_devices()
     if part % n_devices:

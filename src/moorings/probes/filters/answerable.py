@@ -7,33 +7,23 @@ reads; `ratings` has the part of it that compares a second subject's answers wit
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from typing import Literal
 
-from pydantic import Field
-
-from moorings.probes.filters.filter import FilterConfig, FilterReport, Flag, filters
+from moorings.probes.filters.by_item import ItemFilterConfig, each_item
+from moorings.probes.filters.filter import Challenge, FilterReport, filters
 from moorings.probes.item import Item
 from moorings.probes.language.parse import answer
 
-__all__ = ["Answerable", "Config"]
-
-
-class Config(FilterConfig):
-    """Settings of `answerable`."""
-
-    tolerated: float = Field(default=0.0, ge=0, le=1)
-    """Largest share of items that a passing set may have which cannot be answered, or can without their decisive line."""
+__all__ = ["Answerable"]
 
 
 class Answerable:
     """Answers from the text alone."""
 
-    challenge: Literal["C1", "C2", "C3", "C4"] = "C1"
+    challenge: Challenge = "C1"
     statement = "The text alone gives the key, and gives it no longer without its decisive line."
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: ItemFilterConfig) -> None:
         self.config = config
 
     def look(self, items: Sequence[Item]) -> FilterReport:
@@ -41,22 +31,9 @@ class Answerable:
         readable = [item for item in items if item.graph is not None]
         if not readable:
             return FilterReport(0, (), "not applicable", "No item comes from a grammar that could be read.")
-        found = {item.item_id: _fault(item) for item in readable}
-        flags = tuple(Flag(item_id, fault) for item_id, fault in found.items() if fault)
-        share = len(flags) / len(readable)
-        kinds = Counter(flag.reason for flag in flags)
-        most = f"; most often: {kinds.most_common(1)[0][0]}" if flags else ""
-        return FilterReport(
-            n_in=len(readable),
-            flags=flags,
-            verdict="fail" if share > self.config.tolerated else "pass",
-            said=f"{len(flags)} of {len(readable)} items are not answered as they should be{most}.",
-            figures={
-                "share of faulty items": share,
-                "without a named decisive line": float(sum("decisive" not in item.metadata for item in readable)),
-            },
-            examples=tuple({"item_id": flag.item_id, "reason": flag.reason} for flag in flags[:10]),
-        )
+        report = each_item(readable, _fault, self.config, "items are not answered as they should be")
+        unnamed = float(sum("decisive" not in item.metadata for item in readable))
+        return report._replace(figures={**report.figures, "without a named decisive line": unnamed})
 
 
 def _fault(item: Item) -> str | None:
@@ -82,7 +59,7 @@ def _without(item: Item, line: str) -> Item:
     return item.model_copy(update={"system": " ".join((item.system or "").replace(line, "", 1).split())})
 
 
-@filters.register("answerable", config=Config)
-def answerable(config: Config) -> Answerable:
+@filters.register("answerable", config=ItemFilterConfig)
+def answerable(config: ItemFilterConfig) -> Answerable:
     """Answer from the text alone, with and without the decisive line."""
     return Answerable(config)

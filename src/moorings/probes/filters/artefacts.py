@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
 from moorings.probes.filters.by_subtask import MAX_EXAMPLES, each_subtask
 from moorings.probes.filters.choices_only import usable
-from moorings.probes.filters.filter import FilterConfig, FilterReport, Flag, filters
+from moorings.probes.filters.filter import Challenge, FilterConfig, FilterReport, Flag, filters
 from moorings.probes.filters.text_features import words
 from moorings.probes.item import Item
 
@@ -114,7 +114,7 @@ def log_odds(items: Sequence[Item]) -> dict[str, float]:
 class Artefacts:
     """Place, length and words of keys."""
 
-    challenge: Literal["C1", "C2", "C3", "C4"] = "C3"
+    challenge: Challenge = "C3"
     statement = "Place, length and single words of an option say nothing about whether it is the key."
 
     def __init__(self, config: Config) -> None:

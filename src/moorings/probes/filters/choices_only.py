@@ -8,12 +8,12 @@ Gururangan et al. 2018 (arXiv 1803.02324) for partial-input baselines; threshold
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
 from moorings.probes.filters.by_subtask import MAX_EXAMPLES, each_subtask
-from moorings.probes.filters.filter import FilterConfig, FilterReport, filters
+from moorings.probes.filters.filter import Challenge, FilterConfig, FilterReport, filters
 from moorings.probes.filters.learners import FAMILIES, Family, Guess, guess_from_options
 from moorings.probes.item import Item
 
@@ -92,7 +92,7 @@ def _examples(items: Sequence[Item], guess: Guess) -> tuple[dict[str, Any], ...]
 class ChoicesOnly:
     """Learners that see the options only."""
 
-    challenge: Literal["C1", "C2", "C3", "C4"] = "C3"
+    challenge: Challenge = "C3"
     statement = "The key cannot be read off the options alone."
 
     def __init__(self, config: Config) -> None:

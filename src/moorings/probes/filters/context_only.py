@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Literal
 
 from moorings.probes.filters import choices_only
 from moorings.probes.filters.by_subtask import each_subtask
 from moorings.probes.filters.choices_only import look_with, usable
-from moorings.probes.filters.filter import FilterReport, filters
+from moorings.probes.filters.filter import Challenge, FilterReport, filters
 from moorings.probes.filters.learners import guess_from_context
 from moorings.probes.item import Item
 
@@ -27,7 +26,7 @@ class Config(choices_only.Config):
 class ContextOnly:
     """Learners that see the stem only."""
 
-    challenge: Literal["C1", "C2", "C3", "C4"] = "C3"
+    challenge: Challenge = "C3"
     statement = "The place of the key cannot be read off the stem alone."
 
     def __init__(self, config: Config) -> None:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
 from moorings.probes.files import read_items
 from moorings.probes.filters.by_subtask import each_subtask, grouped
-from moorings.probes.filters.filter import FilterConfig, FilterReport, filters
+from moorings.probes.filters.filter import Challenge, FilterConfig, FilterReport, filters
 from moorings.probes.filters.text_features import distinct_n, nearest_distances, normal, self_bleu
 from moorings.probes.item import Item
 
@@ -50,7 +49,7 @@ class Config(FilterConfig):
 class Coverage:
     """Cells of the design and variety of wording."""
 
-    challenge: Literal["C1", "C2", "C3", "C4"] = "C2"
+    challenge: Challenge = "C2"
     statement = (
         "Structure types and answers have the shares of the design, and wording is as varied as in the gold set."
     )

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
 from moorings.probes.filters.by_subtask import MAX_EXAMPLES, each_subtask
-from moorings.probes.filters.filter import FilterConfig, FilterReport, Flag, filters
+from moorings.probes.filters.filter import Challenge, FilterConfig, FilterReport, Flag, filters
 from moorings.probes.filters.text_features import near_pairs, normal, shingles
 from moorings.probes.item import Item
 
@@ -40,7 +40,7 @@ class Config(FilterConfig):
 class Duplicates:
     """Repeated and nearly repeated stems across clusters."""
 
-    challenge: Literal["C1", "C2", "C3", "C4"] = "C2"
+    challenge: Challenge = "C2"
     statement = "No two items of different clusters ask the same in the same or nearly the same words."
 
     def __init__(self, config: Config) -> None:

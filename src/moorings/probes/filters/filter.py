@@ -8,7 +8,11 @@ from typing import Any, Literal, NamedTuple, Protocol
 from moorings.method import MethodConfig, Methods
 from moorings.probes.item import Item
 
-__all__ = ["Filter", "FilterConfig", "FilterReport", "Flag", "filters"]
+__all__ = ["Challenge", "Filter", "FilterConfig", "FilterReport", "Flag", "filters"]
+
+
+Challenge = Literal["C1", "C2", "C3", "C4"]
+"""Validity, coverage, phrasing, causal structure."""
 
 
 class FilterConfig(MethodConfig):
@@ -43,8 +47,8 @@ class FilterReport(NamedTuple):
 class Filter(Protocol):
     """One test of a set."""
 
-    challenge: Literal["C1", "C2", "C3", "C4"]
-    """Which of the four challenges it answers: validity, coverage, phrasing, causal structure."""
+    challenge: Challenge
+    """Which of the four it answers."""
     statement: str
     """What a passing set has, as a sentence for reports."""
 

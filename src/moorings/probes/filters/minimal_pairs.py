@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
 from moorings.probes.filters.by_subtask import MAX_EXAMPLES
-from moorings.probes.filters.filter import FilterConfig, FilterReport, Flag, filters
+from moorings.probes.filters.filter import Challenge, FilterConfig, FilterReport, Flag, filters
 from moorings.probes.filters.text_features import normal, words
 from moorings.probes.item import Graph, Item
 
@@ -32,7 +32,7 @@ class Config(FilterConfig):
 class MinimalPairs:
     """Pairs that differ in one cause and in the key."""
 
-    challenge: Literal["C1", "C2", "C3", "C4"] = "C4"
+    challenge: Challenge = "C4"
     statement = "Every item has a pair with nearly the same words, one cause changed, and another key."
 
     def __init__(self, config: Config) -> None:

@@ -10,35 +10,25 @@ item is left out. Design of this package; arithmetic in `probes.world`.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from typing import Literal
 
-from pydantic import Field
-
-from moorings.probes.filters.filter import FilterConfig, FilterReport, Flag, filters
+from moorings.probes.filters.by_item import FAULTY, ItemFilterConfig, each_item
+from moorings.probes.filters.filter import Challenge, FilterReport, filters
 from moorings.probes.item import Item
 from moorings.probes.world.keys import key_by_forward, key_by_paths
 
-__all__ = ["Config", "Solver"]
+__all__ = ["Solver"]
 
 _DISAGREE = "the two routines disagree"
-
-
-class Config(FilterConfig):
-    """Settings of `solver`."""
-
-    tolerated: float = Field(default=0.0, ge=0, le=1)
-    """Largest share of wrong or unclear keys in a set that passes."""
 
 
 class Solver:
     """Keys recomputed from the graph."""
 
-    challenge: Literal["C1", "C2", "C3", "C4"] = "C4"
+    challenge: Challenge = "C4"
     statement = "Two independent routines compute every key from the item's graph, and agree with it."
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: ItemFilterConfig) -> None:
         self.config = config
 
     def look(self, items: Sequence[Item]) -> FilterReport:
@@ -46,22 +36,14 @@ class Solver:
         solvable = [item for item in items if item.graph is not None and item.query is not None]
         if not solvable:
             return FilterReport(0, (), "not applicable", "No item has a graph and a question about it.")
-        found = {item.item_id: _fault(item) for item in solvable}
-        flags = tuple(Flag(item_id, fault) for item_id, fault in found.items() if fault)
-        n_disagree = sum(flag.reason == _DISAGREE for flag in flags)
-        share = len(flags) / len(solvable)
-        kinds = Counter(flag.reason for flag in flags)
-        most = f"; most often: {kinds.most_common(1)[0][0]}" if flags else ""
-        return FilterReport(
-            n_in=len(solvable),
-            flags=flags,
-            verdict="fail" if n_disagree or share > self.config.tolerated else "pass",
-            said=f"{len(flags)} of {len(solvable)} keys are not what the graph gives{most}.",
+        report = each_item(solvable, _fault, self.config, "keys are not what the graph gives")
+        n_disagree = sum(flag.reason == _DISAGREE for flag in report.flags)
+        return report._replace(
+            verdict="fail" if n_disagree else report.verdict,
             figures={
-                "share of faulty keys": share,
+                "share of faulty keys": report.figures[FAULTY],
                 "agreement of the two routines": 1 - n_disagree / len(solvable),
             },
-            examples=tuple({"item_id": flag.item_id, "reason": flag.reason} for flag in flags[:10]),
         )
 
 
@@ -80,7 +62,7 @@ def _fault(item: Item) -> str | None:
     return None
 
 
-@filters.register("solver", config=Config)
-def solver(config: Config) -> Solver:
+@filters.register("solver", config=ItemFilterConfig)
+def solver(config: ItemFilterConfig) -> Solver:
     """Recompute keys from graphs by two routines."""
     return Solver(config)

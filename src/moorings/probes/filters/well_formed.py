@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from graphlib import CycleError, TopologicalSorter
-from typing import Literal
 
-from moorings.probes.filters.filter import FilterConfig, FilterReport, Flag, filters
+from moorings.probes.filters.filter import Challenge, FilterConfig, FilterReport, Flag, filters
 from moorings.probes.item import Graph, Item
 
 __all__ = ["Config", "WellFormed"]
@@ -88,7 +87,7 @@ def _reference_faults(item: Item, graph: Graph) -> Iterator[str]:
 class WellFormed:
     """Schema, references and acyclicity."""
 
-    challenge: Literal["C1", "C2", "C3", "C4"] = "C1"
+    challenge: Challenge = "C1"
     statement = "Every item has one key, options that differ, and a world whose references resolve without a cycle."
 
     def __init__(self, config: Config) -> None:

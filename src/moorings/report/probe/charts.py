@@ -19,8 +19,19 @@ from moorings.probes.metrics.calibration import Calibration
 from moorings.probes.metrics.cluster_bootstrap import Figure
 from moorings.probes.metrics.observation_gap import FramingGap, Gap
 from moorings.probes.metrics.profile import SubtaskProfile
-from moorings.report.forest import Scale, _round_step
-from moorings.report.run.charts import _FOOT, _PLOT, _TOP, Drawing, _bar, _inner, _labelled, _labels, _named, _y
+from moorings.report.drawing import (
+    FOOT,
+    PLOT,
+    TOP,
+    Drawing,
+    bar,
+    labels_below,
+    labels_beside,
+    named,
+    plot_y,
+    stretched,
+)
+from moorings.report.forest import Scale, round_step
 from moorings.report.text import shown
 from moorings.report.wording import MINUS, number, percent
 
@@ -357,12 +368,15 @@ def reliability(seen: Calibration, name: str) -> Drawing:
         seen: With its bins.
         name: Prefix of the drawing's ids.
     """
-    scale, height = Scale(0.0, 1.0, 0.25), _TOP + _SQUARE + _FOOT
+    scale, height = Scale(0.0, 1.0, 0.25), TOP + _SQUARE + FOOT
     parts = _level_lines(scale, _SQUARE)
-    parts.append(_inner(_TOP, _SQUARE, [("ideal", f"M{_across(0):g} {_SQUARE}L{_across(1):g} 0")]))
+    parts.append(stretched(TOP, _SQUARE, [("ideal", f"M{_across(0):g} {_SQUARE}L{_across(1):g} 0")]))
     most = max(point.n_items for point in seen.curve)
     for point in seen.curve:
-        x, y, ideal = _across(point.confidence), *(_down(scale, v, _SQUARE) for v in (point.accuracy, point.confidence))
+        x, y, ideal = (
+            _across(point.confidence),
+            *(plot_y(scale, v, _SQUARE) for v in (point.accuracy, point.confidence)),
+        )
         words = f"confidence {fixed(point.confidence)}, right {fixed(point.accuracy)}, {point.n_items:,} items"
         parts.append(
             Markup(
@@ -370,12 +384,12 @@ def reliability(seen: Calibration, name: str) -> Drawing:
                 '<circle cx="{x}%" cy="{y:g}" r="{:.1f}"/></g>'
             ).format(words, ideal, 3 + 4 * math.sqrt(point.n_items / most), x=x, y=y)
         )
-    parts += _labelled([number(v) for v in scale.ticks()], [_across(v) for v in scale.ticks()], height - 4)
+    parts += labels_below([number(v) for v in scale.ticks()], [_across(v) for v in scale.ticks()], height - 4)
     told = "; ".join(f"{fixed(p.confidence, 2)}: {fixed(p.accuracy, 2)}" for p in seen.curve)
     words = f"Share right by confidence, {len(seen.curve)} bins of about equally many items. {told}."
     return Drawing(
-        _labels(_level_labels(scale, _SQUARE), height),
-        _named(name, "Calibration curve", words, height, parts, kind="trend square"),
+        labels_beside(_level_labels(scale, _SQUARE), height),
+        named(name, "Calibration curve", words, height, parts, kind="trend square"),
     )
 
 
@@ -392,18 +406,18 @@ def item_map(seen: ItemMap, theta: Figure | None, name: str) -> Drawing:
     dots = seen.seen[::stride]
     values = [one.b or 0.0 for one in dots] if by_difficulty else [float(at) for at in range(len(dots))]
     across = _axis_of(values, [theta.value] if by_difficulty and theta else [])
-    scale, height = Scale(0.0, 1.0, 0.25), _TOP + _MAP + _FOOT
+    scale, height = Scale(0.0, 1.0, 0.25), TOP + _MAP + FOOT
     paths = {"pt no": "", "pt yes": ""}
     for one, value in zip(dots, values, strict=True):
-        x, y = _across(across(value)), _down(scale, one.share, _MAP) - _TOP
+        x, y = _across(across(value)), plot_y(scale, one.share, _MAP) - TOP
         paths["pt yes" if one.right > 0.5 else "pt no"] += f"M{x:g} {y:g}h0"
     parts = _level_lines(scale, _MAP)
     if by_difficulty and theta is not None:
         parts += _ability_marks(theta, across)
-    parts.append(_inner(_TOP, _MAP, paths.items()))
+    parts.append(stretched(TOP, _MAP, paths.items()))
     if by_difficulty:
         ticks = [v for v in range(math.floor(min(values)), math.ceil(max(values)) + 1) if 0 <= across(v) <= 1]
-        parts += _labelled([number(v, sign=True) for v in ticks], [_across(across(v)) for v in ticks], height - 4)
+        parts += labels_below([number(v, sign=True) for v in ticks], [_across(across(v)) for v in ticks], height - 4)
     n_right = sum(one.right > 0.5 for one in seen.seen)
     least, most = seen.seen[0].share, seen.seen[-1].share
     words = (
@@ -411,8 +425,8 @@ def item_map(seen: ItemMap, theta: Figure | None, name: str) -> Drawing:
         f"option from {fixed(least, 2)} to {fixed(most, 2)}, {n_right:,} items right."
     )
     return Drawing(
-        _labels(_level_labels(scale, _MAP), height),
-        _named(name, "Item map", words, height, parts, kind="trend map-plot"),
+        labels_beside(_level_labels(scale, _MAP), height),
+        named(name, "Item map", words, height, parts, kind="trend map-plot"),
     )
 
 
@@ -423,10 +437,10 @@ def _ability_marks(theta: Figure, across: Callable[[float], float]) -> list[Mark
         low, high = (_across(min(max(across(v), 0.0), 1.0)) for v in (theta.interval.low, theta.interval.high))
         parts.append(
             Markup('<rect class="band" x="{}%" y="{}" width="{:.2f}%" height="{}"/>').format(
-                low, _TOP, max(high - low, 0.0), _MAP
+                low, TOP, max(high - low, 0.0), _MAP
             )
         )
-    parts.append(_upright("ability", _across(across(theta.value)), _TOP, _TOP + _MAP))
+    parts.append(_upright("ability", _across(across(theta.value)), TOP, TOP + _MAP))
     return parts
 
 
@@ -460,22 +474,22 @@ def over_rounds(
         return None
     ends = [v for _, figure in known for v in _ends_of(figure)] + ([] if reference is None else [reference])
     inside = min(ends) >= 0.0 and 0.3 < max(ends) <= 1.0
-    scale, n, height = Scale(0.0, 1.0, 0.25) if inside else _free_scale(ends), len(figures), _TOP + _PLOT + _FOOT
-    parts = _level_lines(scale, _PLOT)
+    scale, n, height = Scale(0.0, 1.0, 0.25) if inside else _free_scale(ends), len(figures), TOP + PLOT + FOOT
+    parts = _level_lines(scale, PLOT)
     if joined:
-        parts.append(_inner(_TOP, _PLOT, [("band", _band(known, scale, n)), ("path", _line(known, scale, n))]))
+        parts.append(stretched(TOP, PLOT, [("band", _band(known, scale, n)), ("path", _line(known, scale, n))]))
     if reference is not None:
         parts.append(
-            Markup('<line class="chance" x1="0" x2="100%" y1="{0:g}" y2="{0:g}"/>').format(_y(scale, reference))
+            Markup('<line class="chance" x1="0" x2="100%" y1="{0:g}" y2="{0:g}"/>').format(plot_y(scale, reference))
         )
     for at, figure in known:
         words = f"{fixed(figure.value)}, {spread(figure)}"
         parts.append(_dot(_x(at, n), figure, scale, words))
-    parts += _labelled([shown(label, 10) for label in labels], [_x(at, n) for at in range(n)], height - 4)
+    parts += labels_below([shown(label, 10) for label in labels], [_x(at, n) for at in range(n)], height - 4)
     told = "; ".join(f"{fixed(figure.value, 2)} ({spread(figure, 2)})" for _, figure in known[-12:])
-    ticks = [(_y(scale, tick), _tick(tick, scale)) for tick in scale.ticks()]
+    ticks = [(plot_y(scale, tick), _tick(tick, scale)) for tick in scale.ticks()]
     title = "By round, with intervals" if joined else "By subject, with intervals"
-    return Drawing(_labels(ticks, height), _named(name, title, told, height, parts))
+    return Drawing(labels_beside(ticks, height), named(name, title, told, height, parts))
 
 
 def _free_scale(values: Sequence[float]) -> Scale:
@@ -483,7 +497,7 @@ def _free_scale(values: Sequence[float]) -> Scale:
     low, high = min(0.0, *values), max(0.0, *values)
     if high - low < 1e-9:
         low, high = -0.5, 0.5
-    step = _round_step((high - low) / 3)
+    step = round_step((high - low) / 3)
     return Scale(math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step, step)
 
 
@@ -498,7 +512,12 @@ def _dot(x: float, figure: Figure, scale: Scale, words: str) -> Markup:
         '<g class="s-{}"><title>{}</title><line x1="{x}%" x2="{x}%" y1="{:g}" y2="{:g}"/>'
         '<circle cx="{x}%" cy="{:g}" r="4.5"/></g>'
     ).format(
-        "open" if ends is None else "changed", words, _y(scale, low), _y(scale, high), _y(scale, figure.value), x=x
+        "open" if ends is None else "changed",
+        words,
+        plot_y(scale, low),
+        plot_y(scale, high),
+        plot_y(scale, figure.value),
+        x=x,
     )
 
 
@@ -506,7 +525,7 @@ def _line(known: Sequence[tuple[int, Figure]], scale: Scale, n: int) -> str:
     """A path through neighbouring rounds; it breaks where a round is missing."""
     path, before = "", None
     for at, figure in known:
-        path += f"{'L' if before == at - 1 else 'M'}{_x(at, n):g} {_y(scale, figure.value) - _TOP:g}"
+        path += f"{'L' if before == at - 1 else 'M'}{_x(at, n):g} {plot_y(scale, figure.value) - TOP:g}"
         before = at
     return path
 
@@ -522,14 +541,14 @@ def _band(known: Sequence[tuple[int, Figure]], scale: Scale, n: int) -> str:
                 (after, later.interval.high),
                 (after, later.interval.low),
             ]
-            path += "M" + "L".join(f"{_x(place, n):g} {_y(scale, v) - _TOP:g}" for place, v in corners) + "Z"
+            path += "M" + "L".join(f"{_x(place, n):g} {plot_y(scale, v) - TOP:g}" for place, v in corners) + "Z"
     return path
 
 
 def choice_bar(shares: Sequence[float]) -> Markup:
     """What was foretold: shares of more, less and the same, all finite, as one bar."""
     label = ", ".join(f"{word} {percent(share)}" for word, share in zip(("more", "less", "same"), shares, strict=True))
-    return _bar([(f"c{at}", share) for at, share in enumerate(shares)], label)
+    return bar([(f"c{at}", share) for at, share in enumerate(shares)], label)
 
 
 def _across(share: float) -> float:
@@ -537,19 +556,14 @@ def _across(share: float) -> float:
     return round(3 + 94 * share, 2)
 
 
-def _down(scale: Scale, value: float, height: float) -> float:
-    inside = min(max(value, scale.low), scale.high)
-    return round(_TOP + height * (scale.high - inside) / (scale.high - scale.low), 1)
-
-
 def _level_lines(scale: Scale, height: float) -> list[Markup]:
     return [
         Markup('<line class="{1}" x1="0" x2="100%" y1="{0:g}" y2="{0:g}"/>').format(
-            _down(scale, tick, height), "zero" if abs(tick) < scale.step / 2 else "grid"
+            plot_y(scale, tick, height), "zero" if abs(tick) < scale.step / 2 else "grid"
         )
         for tick in scale.ticks()
     ]
 
 
 def _level_labels(scale: Scale, height: float) -> list[tuple[float, str]]:
-    return [(_down(scale, tick, height), _tick(tick, scale)) for tick in scale.ticks()]
+    return [(plot_y(scale, tick, height), _tick(tick, scale)) for tick in scale.ticks()]

@@ -1,6 +1,6 @@
 """What probes showed as one self-contained HTML file, under the same policy as the report of a comparison.
 
-It shares that report's style sheet, script, escaping and content-security policy; see `moorings.report.html`. Texts of
+It shares that report's style sheet, script, escaping and content-security policy; see `moorings.report.page`. Texts of
 items, names of structure types, options, framings, subjects and rounds are untrusted: they stand in text nodes only.
 """
 
@@ -10,13 +10,11 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from markupsafe import Markup
-
 from moorings.probes.metrics.cluster_bootstrap import Figure
 from moorings.probes.metrics.profile import SubtaskProfile
 from moorings.records import Interval
 from moorings.report.forest import Scale
-from moorings.report.html import _asset, _csp_hash, _environment
+from moorings.report.page import render_page
 from moorings.report.probe import charts
 from moorings.report.probe.charts import Drawing, Row
 from moorings.report.probe.view import (
@@ -172,40 +170,28 @@ def render_probe_html(report: ProbeReport, versions: str = "") -> str:
     Returns:
         The document; it holds only characters that UTF-8 can encode.
     """
-    style = _asset("style.css") + _asset("run/run.css") + _asset("probe/probe.css")
-    script = _asset("report.js")
-    policy = (
-        f"default-src 'none'; style-src '{_csp_hash(style)}'; script-src '{_csp_hash(script)}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
     abilities, dispositions = (
         [_section(report, view) for view in subtasks(report, "ability")],
         [_section(report, view) for view in subtasks(report, "disposition")],
     )
     lines, scores = _overview(report), live_scores(report.live)
-    return (
-        _environment()
-        .get_template("probe/report.html.j2")
-        .render(
-            r=report,
-            policy=Markup(policy),
-            style=Markup(style),
-            script=Markup(script),
-            version=versions,
-            head=headline(report),
-            warnings=warnings(report),
-            abilities=abilities,
-            dispositions=dispositions,
-            several=len(report.entries) > 1,
-            overview=lines,
-            overview_scale=charts.share_scale([line.row for line in lines]),
-            live_traits=live_traits(report.live),
-            live_scores=scores,
-            score_scale=charts.share_scale(scores),
-            live_told=live_sentence(report.live),
-            **_WORDS,
-        )
-    )
+    values = {
+        "r": report,
+        "version": versions,
+        "head": headline(report),
+        "warnings": warnings(report),
+        "abilities": abilities,
+        "dispositions": dispositions,
+        "several": len(report.entries) > 1,
+        "overview": lines,
+        "overview_scale": charts.share_scale([line.row for line in lines]),
+        "live_traits": live_traits(report.live),
+        "live_scores": scores,
+        "score_scale": charts.share_scale(scores),
+        "live_told": live_sentence(report.live),
+        **_WORDS,
+    }
+    return render_page("probe/report.html.j2", ("style.css", "run/run.css", "probe/probe.css"), values)
 
 
 def _overview(report: ProbeReport) -> tuple[Line, ...]:
@@ -386,7 +372,7 @@ def live_scores(live: LiveRecord | None) -> tuple[Row, ...]:
         if score is not None:
             n = len(live.outcomes)
             figure = Figure(value=score.mean, interval=None, n_items=n, n_clusters=n)
-            note = "All training sets agree: how sure this is cannot be told from them."
+            note = "There is one training set: how sure this is cannot be told from it."
             if score.told:
                 ends = Interval(low=score.low, high=score.high)
                 figure = figure.model_copy(update={"interval": ends, "detectable": score.detectable})

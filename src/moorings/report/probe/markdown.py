@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 
 from moorings.probes.item import Item
 from moorings.probes.metrics.profile import SubtaskProfile
-from moorings.report.markdown import _plain
+from moorings.report.markdown_parts import plain
+from moorings.report.markdown_parts import table as any_table
 from moorings.report.probe.charts import Row, all_rows, fixed, spread, structure_rows
 from moorings.report.probe.html import foretold, live_scores, live_traits, says
 from moorings.report.probe.view import (
@@ -25,17 +26,18 @@ __all__ = ["render_probe_markdown"]
 _ITEM_CHARS = 240
 _MAX_ROWS = 200
 _MAX_WARNINGS = 24
+_table = partial(any_table, most=_MAX_ROWS, rest_in="profile.json")
 
 
 def render_probe_markdown(report: ProbeReport) -> str:
     """Write the report as GitHub-flavoured Markdown; it holds only characters that UTF-8 can encode."""
     head = headline(report)
-    lines = [f"# {_plain(report.title)}", "", f"**{head.sign} {_plain(head.word)}.** {_plain(head.sentence, 4000)}", ""]
+    lines = [f"# {plain(report.title)}", "", f"**{head.sign} {plain(head.word)}.** {plain(head.sentence, 4000)}", ""]
     for part in head.why.split("\n"):
-        lines += [_plain(part, 4000), ""] if part else []
+        lines += [plain(part, 4000), ""] if part else []
     weak = warnings(report)
     if weak:
-        lines += ["## Read this first", "", *(f"- {_plain(words)}" for words in weak[:_MAX_WARNINGS])]
+        lines += ["## Read this first", "", *(f"- {plain(words)}" for words in weak[:_MAX_WARNINGS])]
         lines += [f"- {len(weak) - _MAX_WARNINGS} more like these"] if len(weak) > _MAX_WARNINGS else []
         lines.append("")
     lines += _who(report)
@@ -50,14 +52,14 @@ def render_probe_markdown(report: ProbeReport) -> str:
 
 def _who(report: ProbeReport) -> list[str]:
     rows = [
-        (_plain(entry.mark, 80), _plain(entry.profile.subject), _plain(entry.profile.fingerprint, 80))
+        (plain(entry.mark, 80), plain(entry.profile.subject), plain(entry.profile.fingerprint, 80))
         for entry in report.entries
     ]
     return _table("## Who was asked", ("Round" if report.over_rounds else "", "Subject", "Fingerprint"), rows)
 
 
 def _subtask(report: ProbeReport, view: SubtaskView) -> list[str]:
-    lines = [f"### {_plain(view.name)}", ""]
+    lines = [f"### {plain(view.name)}", ""]
     if len(report.entries) > 1:
         lines += _rounds(report, view)
     shown = [entry for entry in report.entries if view.cells[entry.at] is not None]
@@ -73,7 +75,7 @@ def _rounds(report: ProbeReport, view: SubtaskView) -> list[str]:
     for entry in report.entries:
         one = view.cells[entry.at]
         if one is None:
-            rows.append((_plain(entry.mark, 80), "not asked", "", "", ""))
+            rows.append((plain(entry.mark, 80), "not asked", "", "", ""))
             continue
         seen = one.accuracy.item
         moved = change(report, view, entry.at) if entry.at else None
@@ -82,17 +84,17 @@ def _rounds(report: ProbeReport, view: SubtaskView) -> list[str]:
         if figure is not None:
             told = f"{fixed(figure.value, sign=True)} ({spread(figure, sign=True)}), {told}"
         found = fixed(figure.detectable) if figure is not None and figure.detectable is not None else ""
-        rows.append((_plain(entry.mark, 80), fixed(seen.value if seen else None), spread(seen), told, found))
+        rows.append((plain(entry.mark, 80), fixed(seen.value if seen else None), spread(seen), told, found))
     first = "Round" if report.over_rounds else "Subject"
     share = "Right" if view.kind == "ability" else "Shows it"
     return _table("", (first, share, "Interval", "Less the first", "Would have been found"), rows)
 
 
 def _figures(report: ProbeReport, entry: Entry, one: SubtaskProfile, *, named: bool) -> list[str]:
-    opening = f"{_plain(entry.label)}: " if named else ""
+    opening = f"{plain(entry.label)}: " if named else ""
     missing = f"{one.n_missing_answers:,} of them missing"
     lines = [
-        f"{opening}{says(one)} {one.n_answers:,} answers under {_plain(one.framing, 80)}, {missing}.",
+        f"{opening}{says(one)} {one.n_answers:,} answers under {plain(one.framing, 80)}, {missing}.",
         "",
         *_rows("Figure", all_rows(one)),
         *_rows("Structure type", structure_rows(one)),
@@ -100,7 +102,7 @@ def _figures(report: ProbeReport, entry: Entry, one: SubtaskProfile, *, named: b
     seen = items_of(report, entry, one)
     if seen is not None:
         rows = [
-            (_plain(i.item.item_id, 80), fixed(i.share), _plain(i.item.prompt, _ITEM_CHARS), _plain(_key(i.item), 120))
+            (plain(i.item.item_id, 80), fixed(i.share), plain(i.item.prompt, _ITEM_CHARS), plain(_key(i.item), 120))
             for i in seen.hardest
         ]
         what = "Hardest items" if one.kind == "ability" else "Items that show it most"
@@ -115,12 +117,12 @@ def _key(item: Item) -> str:
 def _rows(title: str, rows: tuple[Row, ...]) -> list[str]:
     cells = [
         (
-            _plain(row.label, 120),
+            plain(row.label, 120),
             fixed(row.figure.value),
             spread(row.figure),
             "" if row.reference is None else fixed(row.reference),
             f"{row.figure.n_items:,} in {row.figure.n_clusters:,}",
-            _plain(row.note),
+            plain(row.note),
         )
         for row in rows
         if row.figure is not None
@@ -137,25 +139,15 @@ def _live(report: ProbeReport) -> list[str]:
         for row, outcome, own, other, surface in trait.rows:
             rows.append(
                 (
-                    _plain(trait.name, 80),
-                    _plain(row.label, 80),
+                    plain(trait.name, 80),
+                    plain(row.label, 80),
                     outcome.truth,
                     f"{fixed(outcome.effect, sign=True)} ({fixed(outcome.low, sign=True)} to "
                     f"{fixed(outcome.high, sign=True)})",
                     foretold(own),
                     foretold(other),
-                    _plain(surface, 40),
+                    plain(surface, 40),
                 )
             )
     header = ("Trait", "Training set", "Truth", "Change", "Foretold of itself", "Of another", "By the words")
     return lines + _table("", header, rows)
-
-
-def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A table below its heading, if it has one; nothing without rows."""
-    if not rows:
-        return []
-    lines = [*((title, "") if title else ()), f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}"]
-    lines += [f"| {' | '.join(row)} |" for row in rows[:_MAX_ROWS]]
-    rest = len(rows) - _MAX_ROWS
-    return [*lines, "", *([f"{rest} more in profile.json.", ""] if rest > 0 else [])]

@@ -7,6 +7,7 @@ only where their intervals do not overlap, which is a stricter rule.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -81,8 +82,8 @@ class LiveScore(Record):
 
     @property
     def told(self) -> bool:
-        """Whether its interval says anything: where all sets agree, drawing them again cannot vary."""
-        return self.high - self.low > 1e-9
+        """Whether there is an interval: from one training set, none can be had."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
 
 
 class LivePairs(Record):
@@ -511,9 +512,9 @@ def live_sentence(live: LiveRecord | None) -> str:
     told += f" ({fixed(gain.mean, 2, sign=True)}, {fixed(gain.low, 2, sign=True)} to {fixed(gain.high, 2, sign=True)})"
     told += f"; an advantage of {fixed(gain.detectable, 2)} would have been seen."
     if not gain.told:
-        told = f"All training sets agree on the difference from foretelling another ({fixed(gain.mean, 2, sign=True)})"
+        told = f"The difference from foretelling another is {fixed(gain.mean, 2, sign=True)} with one training set"
         told += ", so how sure it is cannot be told."
-    sure = f" ({fixed(own.low, 2)} to {fixed(own.high, 2)})" if own.told else " (no interval, as all sets agree)"
+    sure = f" ({fixed(own.low, 2)} to {fixed(own.high, 2)})" if own.told else " (no interval, from one training set)"
     return (
         f"Live track: the model foretold its own change in {fixed(own.mean, 2)}{sure} of {n_judged} pairs, where guessing "
         f"gives {fixed(CHANCE_OF_THREE, 2)}; {n_unclear} pairs were too unclear. {told}"

@@ -1,7 +1,6 @@
 """Drawings of a run. Positions are percentages of the width, so that one drawing fits a phone and a poster.
 
-Lines that bend lie in an inner drawing which is stretched (`preserveAspectRatio="none"`) with strokes that are not.
-All drawings are named for screen readers, and the page has each number in a table as well.
+See `moorings.report.drawing` for how drawings are made; the page has each number in a table as well.
 """
 
 from __future__ import annotations
@@ -12,7 +11,19 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from moorings.report.forest import Scale
+from moorings.report.drawing import (
+    FOOT,
+    PLOT,
+    TOP,
+    Drawing,
+    bar,
+    labels_below,
+    labels_beside,
+    named,
+    plot_y,
+    stretched,
+)
+from moorings.report.forest import Scale, round_step
 from moorings.report.run.view import ACTIONS, STATUSES, Grown, Step, Track, e_text, share
 from moorings.report.wording import number, percent
 
@@ -21,17 +32,9 @@ __all__ = ["N_HUES", "ORIGINS", "Drawing", "course", "growth", "origin_bar", "ph
 N_HUES = 8
 """Colours of phases."""
 ORIGINS = ("human", "self", "other model", "template")
-_PLOT, _GAP, _EVIDENCE, _FOOT, _TOP = 128, 22, 34, 20, 8
+_GAP, _EVIDENCE = 22, 34
 _COURSE = 96
 _MAX_TICKS = 4
-_MAX_LABELS = 12
-
-
-class Drawing(NamedTuple):
-    """A plot and the labels at its left."""
-
-    labels: Markup
-    plot: Markup
 
 
 class _Mark(NamedTuple):
@@ -71,14 +74,14 @@ def trend(track: Track, all_steps: Sequence[Step], name: str) -> Drawing:
     last = track.points[-1]
     parts = [*_zones(scale, limits), *_grid(scale), *_limits(scale, limits), *_marks(marks, scale, len(all_steps))]
     parts += _evidence(track, len(all_steps))
-    parts += _foot(all_steps, _PLOT + _TOP + _GAP + _EVIDENCE + _FOOT)
+    parts += _foot(all_steps, PLOT + TOP + _GAP + _EVIDENCE + FOOT)
     words = (
         f"{len(marks)} rounds or tries. The last, {marks[-1].title}. Tolerance {number(tolerance)}. "
         f"Harm counts as shown at an evidence of {e_text(last.evidence.threshold)}."
     )
-    height = _TOP + _PLOT + _GAP + _EVIDENCE + _FOOT
+    height = TOP + PLOT + _GAP + _EVIDENCE + FOOT
     labels = [*_ticks(scale), *_evidence_labels(last.evidence.threshold)]
-    return Drawing(_labels(labels, height), _named(name, "Mean and interval by round", words, height, parts))
+    return Drawing(labels_beside(labels, height), named(name, "Mean and interval by round", words, height, parts))
 
 
 def growth(change: Grown, all_steps: Sequence[Step], name: str) -> Drawing | None:
@@ -98,10 +101,10 @@ def growth(change: Grown, all_steps: Sequence[Step], name: str) -> Drawing | Non
     if not marks:
         return None
     scale = _scale(_ends(marks))
-    height = _TOP + _PLOT + _FOOT
+    height = TOP + PLOT + FOOT
     parts = [*_grid(scale), *_marks(marks, scale, len(all_steps)), *_foot(all_steps, height)]
     words = "; ".join(mark.title for mark in marks[-12:])
-    return Drawing(_labels(_ticks(scale), height), _named(name, "Size by round", words, height, parts))
+    return Drawing(labels_beside(_ticks(scale), height), named(name, "Size by round", words, height, parts))
 
 
 def course(all_steps: Sequence[Step], promoted: int | None, name: str = "course") -> Markup:
@@ -119,16 +122,16 @@ def course(all_steps: Sequence[Step], promoted: int | None, name: str = "course"
         for wanted in (False, True)
     )
     radius = 11 if n <= 26 else 4
-    parts = [_inner(0, _COURSE, [("way", faint), ("way kept", strong)])]
+    parts = [stretched(0, _COURSE, [("way", faint), ("way kept", strong)])]
     parts.append(_node(places[0], "anchor", "", "Round 0, the anchor", radius=radius, kept=0 in kept))
     for i, step in enumerate(all_steps, start=1):
         tone, sign, word = ACTIONS[step.action]
         words = f"{step.name}: {word}"
         parts.append(_node(places[i], f"tone-{tone}", sign if n <= 26 else "", words, radius=radius, kept=i in kept))
     labels = ["anchor" if n <= 8 else "0", *(step.label for step in all_steps)]
-    parts += _labelled(labels, [x for x, _ in places], _COURSE - 4)
+    parts += labels_below(labels, [x for x, _ in places], _COURSE - 4)
     words = "; ".join(f"{step.name} {ACTIONS[step.action][2]}" for step in all_steps[-60:]) or "No round yet"
-    return _named(name, "The course of the run", words, _COURSE, parts, kind="course")
+    return named(name, "The course of the run", words, _COURSE, parts, kind="course")
 
 
 def origin_bar(origins: Mapping[str, int]) -> Markup:
@@ -136,14 +139,14 @@ def origin_bar(origins: Mapping[str, int]) -> Markup:
     order = [*(o for o in ORIGINS if origins.get(o)), *(o for o in origins if o not in ORIGINS and origins[o])]
     parts = [(f"o{ORIGINS.index(o)}" if o in ORIGINS else "o9", share(origins, o)) for o in order]
     label = ", ".join(f"{o} {percent(share(origins, o))}" for o in ORIGINS if origins.get(o))
-    return _bar(parts, label or "Rows of other origins")
+    return bar(parts, label or "Rows of other origins")
 
 
 def phase_bar(durations: Sequence[float], longest: float) -> Markup:
     """The time of each phase, as one bar on the scale of the longest try."""
     known = [max(0.0, d) if math.isfinite(d) else 0.0 for d in durations]
     parts = [(f"t{i % N_HUES}", d / longest if longest > 0 else 0.0) for i, d in enumerate(known)]
-    return _bar(parts, f"{percent(sum(known) / longest)} of the longest try" if longest > 0 else "no time known")
+    return bar(parts, f"{percent(sum(known) / longest)} of the longest try" if longest > 0 else "no time known")
 
 
 def _parents(all_steps: Sequence[Step]) -> tuple[list[int], int]:
@@ -200,14 +203,8 @@ def _scale(values: Iterable[float]) -> Scale:
         low, high = -0.5, 0.5
     room = 0.08 * (high - low)
     low, high = (low - room if low < 0 else low), (high + room if high > 0 else high)
-    power = 10.0 ** math.floor(math.log10((high - low) / _MAX_TICKS))
-    step = next(m * power for m in (1, 2, 5, 10) if (high - low) / (m * power) <= _MAX_TICKS)
+    step = round_step((high - low) / _MAX_TICKS)
     return Scale(low, high, step)
-
-
-def _y(scale: Scale, value: float) -> float:
-    inside = min(max(value, scale.low), scale.high)
-    return round(_TOP + _PLOT * (scale.high - inside) / (scale.high - scale.low), 1)
 
 
 def _x(at: int, n: int) -> float:
@@ -218,7 +215,7 @@ def _zones(scale: Scale, limits: Sequence[float]) -> list[Markup]:
     """What lies beyond a tolerance."""
     parts = []
     for limit in limits:
-        top, bottom = (_TOP, _y(scale, limit)) if limit > 0 else (_y(scale, limit), _TOP + _PLOT)
+        top, bottom = (TOP, plot_y(scale, limit)) if limit > 0 else (plot_y(scale, limit), TOP + PLOT)
         parts.append(
             Markup('<rect class="beyond" x="0" y="{:g}" width="100%" height="{:g}"/>').format(top, max(0, bottom - top))
         )
@@ -227,7 +224,7 @@ def _zones(scale: Scale, limits: Sequence[float]) -> list[Markup]:
 
 def _limits(scale: Scale, limits: Sequence[float]) -> list[Markup]:
     return [
-        Markup('<line class="limit" x1="0" x2="100%" y1="{0:g}" y2="{0:g}"/>').format(_y(scale, limit))
+        Markup('<line class="limit" x1="0" x2="100%" y1="{0:g}" y2="{0:g}"/>').format(plot_y(scale, limit))
         for limit in limits
     ]
 
@@ -235,7 +232,7 @@ def _limits(scale: Scale, limits: Sequence[float]) -> list[Markup]:
 def _grid(scale: Scale) -> list[Markup]:
     return [
         Markup('<line class="{1}" x1="0" x2="100%" y1="{0:g}" y2="{0:g}"/>').format(
-            _y(scale, tick), "zero" if abs(tick) < scale.step / 2 else "grid"
+            plot_y(scale, tick), "zero" if abs(tick) < scale.step / 2 else "grid"
         )
         for tick in scale.ticks()
     ]
@@ -245,9 +242,11 @@ def _marks(marks: Sequence[_Mark], scale: Scale, n: int) -> list[Markup]:
     line, before = [], None
     for mark in marks:
         if math.isfinite(mark.value):
-            line.append(f"{'L' if before == mark.at - 1 else 'M'}{_x(mark.at, n):g} {_y(scale, mark.value) - _TOP:g}")
+            line.append(
+                f"{'L' if before == mark.at - 1 else 'M'}{_x(mark.at, n):g} {plot_y(scale, mark.value) - TOP:g}"
+            )
             before = mark.at
-    parts = [_inner(_TOP, _PLOT, [("path", "".join(line))])]
+    parts = [stretched(TOP, PLOT, [("path", "".join(line))])]
     for mark in marks:
         if math.isfinite(mark.value):
             low = scale.low if math.isnan(mark.low) else mark.low
@@ -257,7 +256,12 @@ def _marks(marks: Sequence[_Mark], scale: Scale, n: int) -> list[Markup]:
                     '<g class="s-{}"><title>{}</title><line x1="{x}%" x2="{x}%" y1="{:g}" y2="{:g}"/>'
                     '<circle cx="{x}%" cy="{:g}" r="4.5"/></g>'
                 ).format(
-                    mark.kind, mark.title, _y(scale, low), _y(scale, high), _y(scale, mark.value), x=_x(mark.at, n)
+                    mark.kind,
+                    mark.title,
+                    plot_y(scale, low),
+                    plot_y(scale, high),
+                    plot_y(scale, mark.value),
+                    x=_x(mark.at, n),
                 )
             )
     return parts
@@ -265,7 +269,7 @@ def _marks(marks: Sequence[_Mark], scale: Scale, n: int) -> list[Markup]:
 
 def _evidence(track: Track, n: int) -> list[Markup]:
     """E-values as bars on a logarithmic scale that ends at each one's own threshold."""
-    bottom = _TOP + _PLOT + _GAP + _EVIDENCE
+    bottom = TOP + PLOT + _GAP + _EVIDENCE
     top = bottom - _EVIDENCE * 0.8
     parts = [
         Markup('<line class="limit" x1="0" x2="100%" y1="{0:g}" y2="{0:g}"/>').format(top),
@@ -285,63 +289,16 @@ def _evidence(track: Track, n: int) -> list[Markup]:
 
 
 def _evidence_labels(threshold: float) -> list[tuple[float, str]]:
-    bottom = _TOP + _PLOT + _GAP + _EVIDENCE
+    bottom = TOP + PLOT + _GAP + _EVIDENCE
     return [(bottom - _EVIDENCE * 0.8, f"e {threshold:.3g}" if threshold < 1e6 else "e"), (bottom, "1")]
 
 
 def _ticks(scale: Scale) -> list[tuple[float, str]]:
-    return [(_y(scale, tick), number(0.0 if abs(tick) < scale.step / 2 else tick, sign=True)) for tick in scale.ticks()]
-
-
-def _labels(labels: Iterable[tuple[float, str]], height: float) -> Markup:
-    parts = [Markup('<text x="100%" y="{:g}" text-anchor="end">{}</text>').format(y + 4, text) for y, text in labels]
-    opening = Markup('<svg class="ylabels" aria-hidden="true" width="100%" height="{:g}">').format(height)
-    return opening + Markup("").join(parts) + Markup("</svg>")
+    return [
+        (plot_y(scale, tick), number(0.0 if abs(tick) < scale.step / 2 else tick, sign=True)) for tick in scale.ticks()
+    ]
 
 
 def _foot(all_steps: Sequence[Step], height: float) -> list[Markup]:
     n = len(all_steps)
-    return _labelled([step.label for step in all_steps], [_x(i, n) for i in range(n)], height - 4)
-
-
-def _labelled(labels: Sequence[str], places: Sequence[float], y: float) -> list[Markup]:
-    """Labels of some places; every second one is of class `minor`, to be left out where it is narrow."""
-    stride = math.ceil(len(labels) / _MAX_LABELS)
-    shown = range(0, len(labels), stride)
-    return [
-        Markup('<text class="{}" x="{:.2f}%" y="{:g}" text-anchor="middle">{}</text>').format(
-            "minor" if len(shown) > 7 and k % 2 else "major", places[i], y, labels[i]
-        )
-        for k, i in enumerate(shown)
-    ]
-
-
-def _inner(top: float, height: float, paths: Iterable[tuple[str, str]]) -> Markup:
-    drawn = [Markup('<path class="{}" d="{}"/>').format(kind, d) for kind, d in paths if d]
-    opening = Markup(
-        '<svg y="{0:g}" width="100%" height="{1:g}" viewBox="0 0 100 {1:g}" preserveAspectRatio="none" '
-        'aria-hidden="true">'
-    ).format(top, height)
-    return opening + Markup("").join(drawn) + Markup("</svg>")
-
-
-def _bar(parts: Iterable[tuple[str, float]], label: str) -> Markup:
-    drawn, at = [Markup('<rect class="track" x="0" y="0" width="100%" height="12" rx="3"/>')], 0.0
-    for kind, part in parts:
-        if part > 0:
-            drawn.append(
-                Markup('<rect class="part {}" x="{:.2f}%" y="0" width="{:.2f}%" height="12"/>').format(
-                    kind, 100 * at, 100 * min(part, 1 - at)
-                )
-            )
-            at += part
-    opening = Markup('<svg class="bar-row" role="img" aria-label="{}" width="100%" height="12">').format(label)
-    return opening + Markup("").join(drawn) + Markup("</svg>")
-
-
-def _named(name: str, title: str, words: str, height: float, parts: Iterable[Markup], *, kind: str = "trend") -> Markup:
-    opening = Markup(
-        '<svg class="{kind}" role="img" aria-labelledby="{name}-t {name}-d" width="100%" height="{height:g}">'
-        '<title id="{name}-t">{title}</title><desc id="{name}-d">{words}</desc>'
-    ).format(kind=kind, name=name, height=height, title=title, words=words)
-    return opening + Markup("").join(parts) + Markup("</svg>")
+    return labels_below([step.label for step in all_steps], [_x(i, n) for i in range(n)], height - 4)

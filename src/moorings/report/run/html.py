@@ -1,6 +1,6 @@
 """The story of a run as one self-contained HTML file, under the same policy as the report of a comparison.
 
-It shares that report's style sheet, script, escaping and content-security policy; see `moorings.report.html`.
+It shares that report's style sheet, script, escaping and content-security policy; see `moorings.report.page`.
 """
 
 from __future__ import annotations
@@ -8,10 +8,8 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 
-from markupsafe import Markup
-
 from moorings.records import Evidence
-from moorings.report.html import _asset, _csp_hash, _environment
+from moorings.report.page import render_page
 from moorings.report.run import charts
 from moorings.report.run.story import RunStory
 from moorings.report.run.view import (
@@ -71,42 +69,31 @@ def render_run_html(story: RunStory) -> str:
     Returns:
         The document; it holds only characters that UTF-8 can encode.
     """
-    style, script = _asset("style.css") + _asset("run/run.css"), _asset("report.js")
-    policy = (
-        f"default-src 'none'; style-src '{_csp_hash(style)}'; script-src '{_csp_hash(script)}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
     all_steps, all_tracks = steps(story), tracks(story)
     ordered = sorted(all_tracks, key=lambda track: (not track.points, _GRAVITY.index(track.worst)))
     phases = list(dict.fromkeys(phase for step in all_steps for phase in step.story.duration_s))
     spent: Counter[str] = Counter()
     for step in all_steps:
         spent.update(step.story.duration_s)
-    return (
-        _environment()
-        .get_template("run/report.html.j2")
-        .render(
-            s=story,
-            policy=Markup(policy),
-            style=Markup(style),
-            script=Markup(script),
-            head=headline(story),
-            steps=all_steps,
-            course=charts.course(all_steps, story.promoted_round),
-            anchors={track.monitor.name: track.anchor for track in all_tracks},
-            tracks=all_tracks,
-            points=any(track.points for track in all_tracks),
-            heat=[(track, _cells(track, all_steps)) for track in ordered],
-            drawn=[(t, charts.trend(t, all_steps, f"{t.anchor}-plot") if t.points else None) for t in ordered],
-            grown=[(g, charts.growth(g, all_steps, f"g{i}-plot")) for i, g in enumerate(grown(story))],
-            has=_has(all_steps),
-            phases=phases,
-            totals=[spent[phase] for phase in phases],
-            longest=max((sum(step.story.duration_s.values()) for step in all_steps), default=0.0),
-            phase_row=lambda step: [step.story.duration_s.get(phase, 0.0) for phase in phases],
-            **_WORDS,
-        )
-    )
+    values = {
+        "s": story,
+        "head": headline(story),
+        "steps": all_steps,
+        "course": charts.course(all_steps, story.promoted_round),
+        "anchors": {track.monitor.name: track.anchor for track in all_tracks},
+        "tracks": all_tracks,
+        "points": any(track.points for track in all_tracks),
+        "heat": [(track, _cells(track, all_steps)) for track in ordered],
+        "drawn": [(t, charts.trend(t, all_steps, f"{t.anchor}-plot") if t.points else None) for t in ordered],
+        "grown": [(g, charts.growth(g, all_steps, f"g{i}-plot")) for i, g in enumerate(grown(story))],
+        "has": _has(all_steps),
+        "phases": phases,
+        "totals": [spent[phase] for phase in phases],
+        "longest": max((sum(step.story.duration_s.values()) for step in all_steps), default=0.0),
+        "phase_row": lambda step: [step.story.duration_s.get(phase, 0.0) for phase in phases],
+        **_WORDS,
+    }
+    return render_page("run/report.html.j2", ("style.css", "run/run.css"), values)
 
 
 def _has(all_steps: tuple[Step, ...]) -> dict[str, bool]:

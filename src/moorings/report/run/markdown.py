@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 
 from moorings.records import Decision
-from moorings.report.markdown import _plain, _table
+from moorings.report.markdown_parts import plain, table
 from moorings.report.run.story import AttemptStory, RunStory
 from moorings.report.run.view import (
     ACTIONS,
@@ -29,14 +29,14 @@ __all__ = ["render_run_markdown"]
 def render_run_markdown(story: RunStory) -> str:
     """Write the run report as GitHub-flavoured Markdown; it holds only characters that UTF-8 can encode."""
     head = headline(story)
-    lines = [f"# {_plain(story.title)}", ""]
+    lines = [f"# {plain(story.title)}", ""]
     if story.purpose:
-        lines += [_plain(story.purpose), ""]
+        lines += [plain(story.purpose), ""]
     lines += [f"**{head.sign} {head.word}.** {head.sentence}", ""]
     if head.why:
-        lines += [_plain(head.why), ""]
+        lines += [plain(head.why), ""]
     if story.warnings:
-        lines += ["## Read this first", "", *(f"- {_plain(w)}" for w in story.warnings), ""]
+        lines += ["## Read this first", "", *(f"- {plain(w)}" for w in story.warnings), ""]
     all_steps = steps(story)
     lines += ["## Round by round", ""]
     lines += [line for step in all_steps for line in _step(step)] or ["No round has begun.", ""]
@@ -50,24 +50,24 @@ def _step(step: Step) -> list[str]:
     lines = [f"### {step.name}: {sign} {word}", ""]
     lines += [_ruling(d) for d in decisions(told)]
     if told.error is not None:
-        lines.append(f"- failed: {_plain(told.error)}")
+        lines.append(f"- failed: {plain(told.error)}")
     elif told.decision is None:
         lines.append(f"- {'under way' if step.action == 'running' else 'nothing was decided'}{_phase(told)}")
     if told.diff_report:
         lines.append(f"- [comparison of this round]({told.diff_report})")
     spent = f"took {seconds(sum(told.duration_s.values()))}" if told.duration_s else "time not known"
-    model = _plain(told.subject) if told.subject else "not there yet"
+    model = plain(told.subject) if told.subject else "not there yet"
     return [*lines, f"- model {model}; {spent}", ""]
 
 
 def _ruling(decision: Decision) -> str:
-    causes = f"; decided by {_plain(', '.join(decision.causes))}" if decision.causes else ""
+    causes = f"; decided by {plain(', '.join(decision.causes))}" if decision.causes else ""
     back = "" if decision.back_to is None else f" to round {decision.back_to}"
-    return f"- {ACTIONS[decision.action][2]}{back} by {_plain(decision.by)}: {_plain(decision.rule)}{causes}"
+    return f"- {ACTIONS[decision.action][2]}{back} by {plain(decision.by)}: {plain(decision.rule)}{causes}"
 
 
 def _phase(told: AttemptStory) -> str:
-    return f", at {_plain(told.phase)}" if told.phase else ""
+    return f", at {plain(told.phase)}" if told.phase else ""
 
 
 def _monitors(story: RunStory) -> list[str]:
@@ -76,7 +76,7 @@ def _monitors(story: RunStory) -> list[str]:
         for step, e in track.points:
             rows.append(
                 (
-                    _plain(track.monitor.name),
+                    plain(track.monitor.name),
                     step.label,
                     f"{number(e.mean, sign=True)} ({interval_text(e.interval)})",
                     side_text(track.monitor),
@@ -85,18 +85,18 @@ def _monitors(story: RunStory) -> list[str]:
                 )
             )
         if not track.points:
-            rows.append((_plain(track.monitor.name), "", "not measured", side_text(track.monitor), "", ""))
+            rows.append((plain(track.monitor.name), "", "not measured", side_text(track.monitor), "", ""))
     header = ("Monitor", "Round", "Mean (interval)", "Harm is", "Evidence", "Outcome")
-    return _table("## What the monitors saw", header, rows)
+    return table("## What the monitors saw", header, rows)
 
 
 def _discovered(story: RunStory) -> list[str]:
     rows = [
-        (_plain(g.change.statement), step.label, _plain(told.effect), told.intent)
+        (plain(g.change.statement), step.label, plain(told.effect), told.intent)
         for g in grown(story)
         for step, told in g.points
     ]
-    return _table("## What was discovered", ("Change", "Round", "Effect", "Judged"), rows)
+    return table("## What was discovered", ("Change", "Round", "Effect", "Judged"), rows)
 
 
 def _data(all_steps: Iterable[Step]) -> list[str]:
@@ -112,14 +112,14 @@ def _data(all_steps: Iterable[Step]) -> list[str]:
         for step in all_steps
         if (d := step.story.data)
     ]
-    return _table("## What it learned from", ("Round", "Rows", "Origin", "Made by", "Left out", "Audit flags"), rows)
+    return table("## What it learned from", ("Round", "Rows", "Origin", "Made by", "Left out", "Audit flags"), rows)
 
 
 def _training(all_steps: Iterable[Step]) -> list[str]:
     rows = [
         (
             step.label,
-            _plain(t.trainer or "not known"),
+            plain(t.trainer or "not known"),
             "not known" if t.n_steps is None else f"{t.n_steps:,}",
             "not known" if t.n_tokens is None else f"{t.n_tokens:,}",
             f"{number(t.loss_start)} → {number(t.loss_end)}",
@@ -128,18 +128,18 @@ def _training(all_steps: Iterable[Step]) -> list[str]:
         for step in all_steps
         if (t := step.story.training)
     ]
-    return _table("## Training", ("Round", "Trainer", "Steps", "Tokens", "Loss (nats a token)", "Took"), rows)
+    return table("## Training", ("Round", "Trainer", "Steps", "Tokens", "Loss (nats a token)", "Took"), rows)
 
 
 def _lineage(story: RunStory) -> list[str]:
     entries = "" if story.n_entries is None else f", {story.n_entries:,} entries"
-    lines = ["## Lineage", "", f"- Hash of the journal: {_plain(story.lineage or 'not known')}{entries}"]
-    lines.append(f"- Check it with: moorings verify {_plain(shlex.quote(story.run))}")
+    lines = ["## Lineage", "", f"- Hash of the journal: {plain(story.lineage or 'not known')}{entries}"]
+    lines.append(f"- Check it with: moorings verify {plain(shlex.quote(story.run))}")
     for title, facts in (("Settings", story.settings), ("Versions", story.versions)):
         if facts:
-            lines.append(f"- {title}: " + ", ".join(f"{_plain(str(k))} {_plain(str(v))}" for k, v in facts.items()))
-    return [*lines, *([f"- {_plain(story.note)}"] if story.note else [])]
+            lines.append(f"- {title}: " + ", ".join(f"{plain(str(k))} {plain(str(v))}" for k, v in facts.items()))
+    return [*lines, *([f"- {plain(story.note)}"] if story.note else [])]
 
 
 def _counts(found: Mapping[str, int], none: str) -> str:
-    return ", ".join(f"{_plain(name, 120)} {n:,}" for name, n in found.items()) or none
+    return ", ".join(f"{plain(name, 120)} {n:,}" for name, n in found.items()) or none
