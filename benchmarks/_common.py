@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import re
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 
 def options(description: str) -> argparse.Namespace:
@@ -31,6 +35,17 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {name: version(name) for name in names},
     }
+
+
+def mean_low_high(values: Sequence[float] | np.ndarray) -> tuple[float, float, float]:
+    """Mean over seeds with its t interval, 95 %; of one seed the interval is not finite."""
+    from moorings.improve.exact.scaling import mean_interval
+
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return mean, -math.inf, math.inf
+    interval = mean_interval(np.array(values))
+    return mean, interval.low, interval.high
 
 
 def finish(name: str, args: argparse.Namespace, *, bars: dict[str, tuple[float, str, float]], **facts: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -45,9 +45,7 @@ def real_world(seed: int, n_prompts: int = 30, d: int = 48) -> World:
     A seed takes half of the prompts. The policy tilts by the leading directions of the answers' embeddings, within each
     prompt, and by length, so that what it learns on one prompt holds on all.
     """
-    from moorings.compare.battery import Text, features
     from moorings.feedback.stored_answers import read_answers
-    from moorings.subjects.embedders import open_embedder
 
     stored = read_answers(ANSWERS)
     chosen = np.random.default_rng([12, seed]).permutation(len(stored.prompts))[:n_prompts]
@@ -55,15 +53,9 @@ def real_world(seed: int, n_prompts: int = 30, d: int = 48) -> World:
     references = [str(stored.prompts[at].metadata["reference"]) for at in chosen]
     shape = len(texts), len(texts[0])
     flat = [text for row in texts for text in row]
-    vectors = _embedded(flat + references, open_embedder)
+    vectors = embedded(flat + references)
     answers, wanted = vectors[: len(flat)].reshape(*shape, -1), vectors[len(flat) :]
-    mood = features.get("sentiment")
-    sentiment = np.nan_to_num(np.array([mood(Text(text, "")) for text in flat])).reshape(shape)
     words = np.array([len(text.split()) for text in flat], dtype=float).reshape(shape)
-    centred = answers - answers.mean(axis=1, keepdims=True)
-    _, _, axes = np.linalg.svd(centred.reshape(-1, centred.shape[-1]), full_matrices=False)
-    tilt = np.concatenate([centred @ axes[:d].T, (words - words.mean(axis=1, keepdims=True))[..., None]], axis=-1)
-    tilt = tilt / np.sqrt((tilt**2).mean(axis=(0, 1)))
     parts = (
         np.array([chrf(text, references[at]) for at, row in enumerate(texts) for text in row]).reshape(shape),
         np.array([distinct(text, 3) for text in flat]).reshape(shape),
@@ -71,8 +63,11 @@ def real_world(seed: int, n_prompts: int = 30, d: int = 48) -> World:
     )
     return World(
         "real",
-        SoftmaxPolicy.uniform(*shape, tilt),
-        {"close": standard((answers * wanted[:, None]).sum(axis=-1)), "sentiment": standard(sentiment)},
+        SoftmaxPolicy.uniform(*shape, tilts(answers, d, words)),
+        {
+            "close": standard((answers * wanted[:, None]).sum(axis=-1)),
+            "sentiment": standard(sentiment(flat).reshape(shape)),
+        },
         standard(np.mean([standard(part) for part in parts], axis=0)),
         {"words": words},
     )
@@ -109,5 +104,25 @@ def chrf(text: str, reference: str, order: int = 6, beta: float = 2.0) -> float:
     return float(np.mean(scores)) if scores else 0.0
 
 
-def _embedded(texts: list[str], opener: Any) -> np.ndarray:
-    return np.asarray(opener().embed_texts(texts), dtype=float)
+def embedded(texts: list[str]) -> np.ndarray:
+    """Unit vectors of texts."""
+    from moorings.subjects.embedders import open_embedder
+
+    return np.asarray(open_embedder().embed_texts(texts), dtype=float)
+
+
+def sentiment(texts: list[str]) -> np.ndarray:
+    """Sentiment of each text; 0 where it has none."""
+    from moorings.compare.battery import Text, features
+
+    mood = features.get("sentiment")
+    return np.nan_to_num(np.array([mood(Text(text, "")) for text in texts]))
+
+
+def tilts(answers: np.ndarray, d: int, *more: np.ndarray) -> np.ndarray:
+    """Directions along which a policy may tilt: the d leading ones of embeddings within each prompt, and further measures."""
+    centred = answers - answers.mean(axis=1, keepdims=True)
+    _, _, axes = np.linalg.svd(centred.reshape(-1, centred.shape[-1]), full_matrices=False)
+    within = [(values - values.mean(axis=1, keepdims=True))[..., None] for values in more]
+    tilt = np.concatenate([centred @ axes[:d].T, *within], axis=-1)
+    return np.asarray(tilt / np.sqrt((tilt**2).mean(axis=(0, 1))))

@@ -25,9 +25,8 @@ from typing import Any
 
 import numpy as np
 from _alternation_rounds import ARMS, KINDS, TOLERANCE, Chain, Size
-from _common import finish
+from _common import finish, mean_low_high
 from _weak_to_strong import digits, reviews, sweep, told
-from scipy import stats
 
 BAR_F, BAR_K, BAR_TOKENS = -0.10, -0.10, 1.05
 LETTERS = dict(zip(KINDS, "KF", strict=True))
@@ -36,9 +35,7 @@ Bars = dict[str, tuple[float, str, float]]
 
 def interval(values: np.ndarray) -> dict[str, float]:
     """Mean over prompts and its 95 % t-interval."""
-    mean, n = float(values.mean()), len(values)
-    half = float(stats.t.ppf(0.975, n - 1) * values.std(ddof=1) / n**0.5)
-    return {"mean": mean, "low": mean - half, "high": mean + half}
+    return dict(zip(("mean", "low", "high"), mean_low_high(values), strict=True))
 
 
 def shown(of: dict[str, float]) -> str:

@@ -19,9 +19,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from _common import finish, options
+from _common import finish, mean_low_high, options
 from _composite_worlds import ANSWERS, World, made_world, real_world
-from scipy.stats import t as student
 
 from moorings.charter_run import Use
 from moorings.improve.exact.kl import AdaptiveKl
@@ -129,13 +128,6 @@ def search_against_grid(world: World, size: Size) -> dict[str, float]:
     return {"grid": gain, "search": best - start, "short": (max(grid) - best) / gain, "looks": float(len(grid))}
 
 
-def interval(values: list[float]) -> tuple[float, float, float]:
-    """Mean and t interval over seeds, 95 %."""
-    x = np.array(values)
-    half = float(student.ppf(0.975, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x))) if len(x) > 1 else float("inf")
-    return float(x.mean()), float(x.mean()) - half, float(x.mean()) + half
-
-
 def beyond(rows: list[dict[str, Any]], arm: str, side: str) -> float:
     """Largest miss of a threshold, as a share of it, median over seeds; `side` says which direction is a miss."""
     worst = []
@@ -148,13 +140,13 @@ def beyond(rows: list[dict[str, Any]], arm: str, side: str) -> float:
 
 def summary(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     said: dict[str, Any] = {
-        "drop": {r: interval([row["drops"][r] for row in rows]) for r in rows[0]["drops"]},
-        "rise": {r: interval([row["rises"][r] for row in rows]) for r in rows[0]["rises"]},
-        "end gold": {arm: interval([row["ends"][arm] for row in rows]) for arm in ARMS},
-        "early stopping": interval([row["early"] for row in rows]),
-        "xi over weights": interval([row["ends"]["xi"] - row["ends"]["weights"] for row in rows]),
-        "xi over adaptive KL": interval([row["ends"]["xi"] - row["ends"]["weights, adaptive KL"] for row in rows]),
-        "xi over loose": interval([row["ends"]["xi"] - row["ends"]["mu, loose"] for row in rows]),
+        "drop": {r: mean_low_high([row["drops"][r] for row in rows]) for r in rows[0]["drops"]},
+        "rise": {r: mean_low_high([row["rises"][r] for row in rows]) for r in rows[0]["rises"]},
+        "end gold": {arm: mean_low_high([row["ends"][arm] for row in rows]) for arm in ARMS},
+        "early stopping": mean_low_high([row["early"] for row in rows]),
+        "xi over weights": mean_low_high([row["ends"]["xi"] - row["ends"]["weights"] for row in rows]),
+        "xi over adaptive KL": mean_low_high([row["ends"]["xi"] - row["ends"]["weights, adaptive KL"] for row in rows]),
+        "xi over loose": mean_low_high([row["ends"]["xi"] - row["ends"]["mu, loose"] for row in rows]),
         "mu short": beyond(rows, "mu", "least"),
         "all over": beyond(rows, "all", "most"),
         "xi off": beyond(rows, "xi", "equal"),

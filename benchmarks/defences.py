@@ -19,10 +19,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from _common import finish, options
+from _common import finish, mean_low_high, options
 from _digits_learning import SCENARIOS, Metrics, Scenario, joint, metrics, progressive, sequence
 from _replay_drift import Loop
-from scipy import stats
 
 SWEEPS = {
     "ewc": (1.0, 10.0, 100.0, 1e3, 1e4, 1e5),
@@ -39,11 +38,8 @@ BAR_SHARE = 0.1
 
 
 def interval(values: Sequence[float] | np.ndarray) -> dict[str, float]:
-    """Mean and its 95 % t-interval over seeds."""
-    values = np.asarray(values, dtype=float)
-    half = float(stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5)
-    mean = float(values.mean())
-    return {"mean": mean, "low": mean - half, "high": mean + half}
+    """Mean over seeds and its 95 % t-interval."""
+    return dict(zip(("mean", "low", "high"), mean_low_high(values), strict=True))
 
 
 def members(a: np.ndarray) -> list[Metrics]:

@@ -16,9 +16,8 @@ import time
 from typing import Any
 
 import numpy as np
-from _common import finish, options
-from _composite_worlds import ANSWERS, distinct, standard
-from scipy.stats import t as student
+from _common import finish, mean_low_high, options
+from _composite_worlds import ANSWERS, distinct, embedded, sentiment, standard, tilts
 
 from moorings.charter_run import Use
 from moorings.improve.exact.optimise import Trace, optimise
@@ -42,30 +41,24 @@ METHODS: dict[str, dict[str, Any]] = {
 
 def load() -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Rewards of all stored answers, standardised, and the directions along which a policy may tilt."""
-    from moorings.compare.battery import Text, features
     from moorings.feedback.stored_answers import read_answers
-    from moorings.subjects.embedders import open_embedder
 
     stored = read_answers(ANSWERS)
     shape = stored.shape
     flat = [text for row in stored.responses for text in row]
     asked = [prompt.messages[-1].content for prompt in stored.prompts]
-    vectors = np.asarray(open_embedder().embed_texts(flat + asked), dtype=float)
+    vectors = embedded(flat + asked)
     answers, questions = vectors[: len(flat)].reshape(*shape, -1), vectors[len(flat) :]
-    mood = features.get("sentiment")
     length = np.clip(stored.n_tokens / 24, 0.5, 1.5)
     rewards = {
-        "sentiment": np.nan_to_num(np.array([mood(Text(text, "")) for text in flat])).reshape(shape),
+        "sentiment": sentiment(flat).reshape(shape),
         "length": length,
         "brevity": -length,
         "on topic": (answers * questions[:, None]).sum(axis=-1),
         "varied": np.array([distinct(text, 1) for text in flat]).reshape(shape),
     }
-    centred = answers - answers.mean(axis=1, keepdims=True)
-    _, _, axes = np.linalg.svd(centred.reshape(-1, centred.shape[-1]), full_matrices=False)
-    more = [(rewards[name] - rewards[name].mean(axis=1, keepdims=True))[..., None] for name in ("length", "varied")]
-    tilt = np.concatenate([centred @ axes[:48].T, *more], axis=-1)
-    return {name: standard(values) for name, values in rewards.items()}, tilt / np.sqrt((tilt**2).mean(axis=(0, 1)))
+    tilt = tilts(answers, 48, rewards["length"], rewards["varied"])
+    return {name: standard(values) for name, values in rewards.items()}, tilt
 
 
 def until_budget(
@@ -110,13 +103,6 @@ def one_seed(rewards: dict[str, np.ndarray], tilt: np.ndarray, pair: tuple[str, 
     return {"alone": alone.tolist(), "methods": found}
 
 
-def interval(values: list[float]) -> tuple[float, float, float]:
-    """Mean and t interval over seeds, 95 %."""
-    x = np.array(values)
-    half = float(student.ppf(0.975, len(x) - 1) * x.std(ddof=1) / np.sqrt(len(x)))
-    return float(x.mean()), float(x.mean()) - half, float(x.mean()) + half
-
-
 def solve_times(sizes: tuple[int, ...], n: int = 4, repeats: int = 9) -> dict[str, dict[str, float]]:
     """Seconds to find weights: from n mean advantages, and from n gradients of d numbers."""
     rng = np.random.default_rng(3)
@@ -153,10 +139,12 @@ def main() -> None:
         )
         found[" and ".join(pair)] = by_method = {}
         for method in METHODS:
-            least = interval([row["methods"][method]["min"] for row in each])
-            less = interval([row["methods"]["PAMA, answer"]["min"] - row["methods"][method]["min"] for row in each])
+            least = mean_low_high([row["methods"][method]["min"] for row in each])
+            less = mean_low_high(
+                [row["methods"]["PAMA, answer"]["min"] - row["methods"][method]["min"] for row in each]
+            )
             mean = {k: float(np.mean([row["methods"][method][k] for row in each])) for k in ("hypervolume", "active")}
-            raw = [interval([row["methods"][method]["gains"][i] for row in each]) for i in range(2)]
+            raw = [mean_low_high([row["methods"][method]["gains"][i] for row in each]) for i in range(2)]
             by_method[method] = {"min": least, "PAMA minus it": less, "gains": raw, **mean}
             print(
                 f"  {method:26} {least[0]:+.3f} ({least[1]:+.3f} to {least[2]:+.3f})  {mean['hypervolume']:.3f}  {mean['active']:.2f}"
