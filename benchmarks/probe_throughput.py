@@ -156,39 +156,53 @@ def child(path: str, chunk: int, folder: str, orders: Orders) -> None:
     ask(SubjectSpec(uri=SUBJECT), read_items(path), Path(folder), orders=orders, chunk=chunk, progress=True)
 
 
+Seconds = dict[str, list[tuple[float, float]]]
+"""By arm: seconds by the clock and of CPU time of each round."""
+
+
+def arms(subject: Any, items: ItemSet, plan: Plan, chunk: int, rounds: int, root: Path) -> Seconds:
+    """The three arms in turn."""
+    bare, n = Bare(subject), n_questions(items)
+    seconds: Seconds = {"runner": [], "same calls": [], "score_batch": []}
+    ask(subject, items_of(5), root / "warm")
+    for number in range(rounds):
+        # A fresh folder: the content-free prompts are asked each time, as a user would.
+        seconds["runner"].append(timed(lambda at=number: ask(subject, items, root / f"arm{at}", chunk=chunk)))
+        seconds["same calls"].append(timed(lambda: bare.same_calls(plan)))
+        seconds["score_batch"].append(timed(lambda: bare.whole_rows(plan)))
+        print({name: round(n / values[-1][0], 2) for name, values in seconds.items()}, "questions/s", flush=True)
+    return seconds
+
+
+def same_after_kill(subject: Any, n_items: int, chunk: int, root: Path) -> bool:
+    """Whether the sheet of a killed and resumed run is that of a run in one piece, byte by byte."""
+    ask(subject, items_of(n_items), root / "whole", chunk=chunk)
+    killed_and_resumed(items_of(n_items), chunk, root / "killed", 1)
+    return (root / "whole" / ANSWERS).read_bytes() == (root / "killed" / ANSWERS).read_bytes()
+
+
+def ratios_to(seconds: Seconds, at: int) -> dict[str, float]:
+    """Median over rounds of each bare arm's seconds over the runner's; `at` picks clock (0) or CPU time (1)."""
+    return {
+        name: statistics.median(b[at] / a[at] for a, b in zip(seconds["runner"], seconds[name], strict=True))
+        for name in ("same calls", "score_batch")
+    }
+
+
 def main() -> None:
     """Measure and compare with the bars."""
     args = options(__doc__ or "")
     n_arm, rounds, chunk, n_identity = (20, 2, 60, 16) if args.quick else (100, 3, 256, 200)
     subject: Any = open_subject(SUBJECT)
     items = items_of(n_arm)
-    questions = n_questions(items)
-    plan, bare = plan_of(subject, items, chunk), Bare(subject)
-    seconds: dict[str, list[tuple[float, float]]] = {"runner": [], "same calls": [], "score_batch": []}
+    questions, plan = n_questions(items), plan_of(subject, items, chunk)
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        ask(subject, items_of(5), root / "warm")
-        for number in range(rounds):
-            # A fresh folder: the content-free prompts are asked each time, as a user would.
-            seconds["runner"].append(timed(lambda at=number: ask(subject, items, root / f"arm{at}", chunk=chunk)))
-            seconds["same calls"].append(timed(lambda: bare.same_calls(plan)))
-            seconds["score_batch"].append(timed(lambda: bare.whole_rows(plan)))
-            rates = {name: round(questions / values[-1][0], 2) for name, values in seconds.items()}
-            print(rates, "questions/s", flush=True)
-        small = 16 if args.quick else 256
-        ask(subject, items_of(n_identity), root / "whole", chunk=small)
-        killed_and_resumed(items_of(n_identity), small, root / "killed", 1)
-        same = (root / "whole" / ANSWERS).read_bytes() == (root / "killed" / ANSWERS).read_bytes()
+        seconds = arms(subject, items, plan, chunk, rounds, Path(folder))
+        same = same_after_kill(subject, n_identity, 16 if args.quick else 256, Path(folder))
         subject.close()
         rate = questions / statistics.median(clock_s for clock_s, _ in seconds["runner"])
-        full_s = N_QUESTIONS / rate if args.quick else full_seconds(root)
-    ratios, cpu_ratios = (
-        {
-            name: statistics.median(b[at] / a[at] for a, b in zip(seconds["runner"], seconds[name], strict=True))
-            for name in ("same calls", "score_batch")
-        }
-        for at in (0, 1)
-    )
+        full_s = N_QUESTIONS / rate if args.quick else full_seconds(Path(folder))
+    ratios, cpu_ratios = ratios_to(seconds, 0), ratios_to(seconds, 1)
     machine_limits = limits(len(os.sched_getaffinity(0)))
     flops = 2 * (BODY_PARAMETERS * plan.n_read + HEAD_PARAMETERS * len(plan.rows)) / questions * rate / 1e9
     print(f"ratios by CPU time: { ({name: round(value, 3) for name, value in cpu_ratios.items()}) }")
