@@ -221,12 +221,17 @@ def say(row: dict[str, Any]) -> None:
 
 
 def supervision() -> dict[str, Any]:
-    """Seconds of each phase of the demo, by round, and the share that is supervision."""
+    """Seconds of each phase of the demo, by round, and the share that is supervision; no answer comes from an older run."""
     from moorings.store import Run
+    from moorings.subjects.model_cache import cache_dir
     from moorings.supervise.lineage import Lineage
     from moorings.supervise.supervisor import supervise
 
     with tempfile.TemporaryDirectory() as folder:
+        cache = Path(folder) / "cache"
+        cache.mkdir()
+        (cache / "models").symlink_to(cache_dir() / "models")
+        os.environ["MOORINGS_CACHE_DIR"] = str(cache)
         supervise(CHARTER, Path(folder) / "run")
         with Run.open(Path(folder) / "run") as run:
             rounds = Lineage(run).seconds()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import browser
@@ -13,12 +12,6 @@ from moorings.compare.comparison import Comparison
 from moorings.report.html import render_html
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(browser.BINARY is None, reason=browser.WHY_NOT)]
-
-
-@pytest.fixture(scope="module")
-def tab() -> Iterator[browser.Browser]:
-    with browser.chromium() as opened:
-        yield opened
 
 
 def _load(tab: browser.Browser, folder: Path, comparison: Comparison) -> browser.Seen:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import browser
@@ -17,12 +16,6 @@ _OUTSIDE = (
     "return b.width && [...s.querySelectorAll('circle')].some(c => { const d = c.getBoundingClientRect(); "
     "return d.left < b.left - 8 || d.right > b.right + 8 || d.top < b.top - 8 || d.bottom > b.bottom + 8; }); })"
 )
-
-
-@pytest.fixture(scope="module")
-def tab() -> Iterator[browser.Browser]:
-    with browser.chromium() as opened:
-        yield opened
 
 
 def _load(tab: browser.Browser, folder: Path, name: str) -> browser.Seen:

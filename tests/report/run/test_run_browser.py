@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import browser
@@ -15,12 +14,6 @@ from moorings.report.run.html import render_run_html
 from moorings.report.run.story import RunStory
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(browser.BINARY is None, reason=browser.WHY_NOT)]
-
-
-@pytest.fixture(scope="module")
-def tab() -> Iterator[browser.Browser]:
-    with browser.chromium() as opened:
-        yield opened
 
 
 def _load(tab: browser.Browser, folder: Path, story: RunStory) -> browser.Seen:

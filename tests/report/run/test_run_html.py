@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from typing import Any
 
 import make
 import pytest
 import runs_made
-from test_html import CANARY, TAGS, Page
+from page_checks import CANARY, Page, PageChecks, canaries
 
 from moorings.report.run.html import MAX_CHANGES, render_run_html
 from moorings.report.run.story import AttemptStory, RoundStory, RunStory
 
-MORE_TAGS = {"ol", "g", "title", "desc", "i"}
 LITERALS = {"status", "side", "action", "verdict", "intent", "diff_report"}
 STORIES = {
     "story": runs_made.story,
@@ -37,65 +34,12 @@ def _text(story: RunStory) -> str:
     return " ".join(Page(render_run_html(story)).text.split())
 
 
-def canaries(value: Any, key: str = "") -> Any:
-    """The same record with the canary at the end of every free text."""
-    if isinstance(value, str):
-        return value if key in LITERALS else value + CANARY
-    if isinstance(value, dict):
-        return {k: canaries(v, k) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return tuple(canaries(v, key) for v in value)
-    return value
-
-
-def test_only_known_elements_in_balance(page: Page) -> None:
-    assert {tag for tag, _ in page.elements} <= TAGS | MORE_TAGS
-    assert page.unbalanced == []
-    assert page.open == []
-    assert [a for tag, a in page.elements if tag == "script"] == [{}]
-
-
-def test_attributes_hold_no_code_no_style_and_no_address(page: Page) -> None:
-    for tag, attrs in page.elements:
-        assert not [name for name in attrs if name.startswith("on") or name in ("style", "src", "srcdoc", "action")], (
-            tag
-        )
-        if "href" in attrs:
-            assert re.fullmatch(r"#[\w-]+|data:,|\.\./rounds/\d+-\d+/diff/report\.html", attrs["href"] or ""), attrs
-
-
-def test_ids_are_unique_and_every_link_and_reference_leads_somewhere(page: Page) -> None:
-    ids = Counter(a["id"] for _, a in page.elements if "id" in a)
-    assert [i for i, n in ids.items() if n > 1] == []
-    for _, attrs in page.elements:
-        if (attrs.get("href") or "").startswith("#"):
-            assert (attrs["href"] or "").removeprefix("#") in ids, attrs
-        for name in (attrs.get("aria-labelledby") or "").split():
-            assert name in ids, attrs
-
-
-def test_drawings_are_named_or_hidden_from_readers(page: Page) -> None:
-    for tag, attrs in page.elements:
-        if tag == "svg" and attrs.get("aria-hidden") != "true":
-            assert attrs.get("role") == "img"
-            assert attrs.get("aria-label") or attrs.get("aria-labelledby")
-
-
-def test_policy_names_exactly_the_style_and_script_that_are_there(page: Page) -> None:
-    import base64
-    import hashlib
-
-    policy = next(a["content"] for _, a in page.elements if a.get("http-equiv") == "Content-Security-Policy")
-    assert policy is not None
-    parts = dict(p.strip().split(" ", 1) for p in policy.split(";"))
-    assert parts["default-src"] == "'none'"
-    for kind in ("style", "script"):
-        digest = base64.b64encode(hashlib.sha256("".join(page.raw[kind]).encode()).digest()).decode()
-        assert parts[f"{kind}-src"] == f"'sha256-{digest}'"
+class TestPage(PageChecks):
+    links = r"#[\w-]+|data:,|\.\./rounds/\d+-\d+/diff/report\.html"
 
 
 def test_no_attribute_holds_untrusted_text_and_the_page_shows_it() -> None:
-    marked = RunStory.model_validate(canaries(runs_made.story().model_dump()))
+    marked = RunStory.model_validate(canaries(runs_made.story().model_dump(), LITERALS))
     page = Page(render_run_html(marked))
     for tag, attrs in page.elements:
         for key, value in attrs.items():
