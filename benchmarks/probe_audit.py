@@ -130,7 +130,7 @@ def main() -> None:
         print(f"{row.behaviour:32s}{row.figure:24s}published {row.published:.3f}  here {row.ours:.3f}  n {row.n}{mark}")
     written, others = ([row for row in table if ("human" in row.figure) is human] for human in (False, True))
     beyond = sum(row.off > TOLERANCE + 2 * row.error for row in table)
-    print(f"{beyond} of {len(table)} figures are off by more than 0.03 and two standard errors of the half")
+    print(f"{beyond} of {len(table)} figures are off by more than 0.03 plus two standard errors of the half")
     finish(
         "probe_audit",
         args,
