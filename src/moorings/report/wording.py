@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from moorings.records import Effect, Finding, Interval
 
@@ -13,6 +14,7 @@ __all__ = [
     "change",
     "direction",
     "interval_text",
+    "listed",
     "number",
     "p_value",
     "percent",
@@ -167,3 +169,12 @@ def sentence(finding: Finding) -> str:
         f"{opening} With {level} confidence the true difference is between {between}, "
         f"judged on {effect.n_prompts:,} prompts that played no part in finding it."
     )
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence.
+
+    >>> listed(["a"]), listed(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

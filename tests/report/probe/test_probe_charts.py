@@ -13,7 +13,7 @@ from moorings.probes.metrics.cluster_bootstrap import Figure
 from moorings.records import Interval
 from moorings.report.forest import Scale
 from moorings.report.probe import charts
-from moorings.report.probe.charts import Row
+from moorings.report.probe.rows import Row, gap_rows
 from moorings.report.probe.view import ItemMap, ItemSeen, assemble, items_of
 from moorings.report.wording import MINUS
 
@@ -64,11 +64,11 @@ def test_where_interval_and_test_disagree_the_test_holds() -> None:
         right = gap.right.model_copy(update={"gap": _figure(0.1, 0.05, 0.15), "p": p})
         one = probes_made.realistic()[1].subtasks[0]
         one = one.model_copy(update={"observation_gap": gap.model_copy(update={"right": right, "key_share": None})})
-        rows[p] = charts.gap_rows(one)[0]
+        rows[p] = gap_rows(one)[0]
     assert (rows[0.01].tone, rows[0.2].tone) == ("info", "calm")
     assert "the test does not confirm it" in rows[0.2].note
     assert "does not confirm" not in rows[0.01].note
-    assert len(charts.gap_rows(one)) == 1
+    assert len(gap_rows(one)) == 1
 
 
 def test_a_calibrated_bin_lies_on_the_diagonal() -> None:

@@ -12,8 +12,8 @@ import pytest
 from markdown_it import MarkdownIt
 
 from moorings.errors import InputError, StorageFullError
-from moorings.report.probe.charts import fixed
 from moorings.report.probe.markdown import render_probe_markdown
+from moorings.report.probe.rows import fixed
 from moorings.report.probe.view import assemble
 from moorings.report.probe.write import read_probe_report, render_probe_json, write_probe_report
 from moorings.store.disk import Disk

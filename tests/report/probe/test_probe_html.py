@@ -11,8 +11,8 @@ import probes_made
 import pytest
 from page_checks import CANARY, Page, PageChecks
 
-from moorings.report.probe.charts import fixed
 from moorings.report.probe.html import MAX_FULL, render_probe_html
+from moorings.report.probe.rows import fixed
 from moorings.report.probe.view import ProbeReport, assemble
 
 

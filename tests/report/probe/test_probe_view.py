@@ -14,20 +14,11 @@ from moorings.probes.live.track import LiveTrack, score_live_track
 from moorings.probes.live.truth import Outcome
 from moorings.probes.metrics.cluster_bootstrap import Figure
 from moorings.records import Interval
-from moorings.report.probe import charts
-from moorings.report.probe.view import (
-    Change,
-    ProbeReport,
-    SubtaskView,
-    assemble,
-    change,
-    disposition_line,
-    headline,
-    items_of,
-    live_sentence,
-    subtasks,
-    warnings,
-)
+from moorings.report.probe import rows
+from moorings.report.probe.headline import disposition_line, headline
+from moorings.report.probe.live import live_sentence
+from moorings.report.probe.view import Change, ProbeReport, SubtaskView, assemble, change, items_of, subtasks
+from moorings.report.probe.warnings import warnings
 from moorings.report.wording import MINUS
 
 
@@ -56,7 +47,7 @@ def _figure(value: float, low: float | None = None, high: float = 0.0) -> Figure
     ],
 )
 def test_standing_needs_an_interval_that_leaves_out_zero(figure: Figure | None, wanted: str) -> None:
-    assert charts.standing(figure) == wanted
+    assert rows.standing(figure) == wanted
 
 
 def test_the_headline_tells_what_was_shown_and_what_would_have_been() -> None:
@@ -85,8 +76,8 @@ def test_dispositions_are_in_no_sentence_about_abilities() -> None:
     assert "kept apart. Share of items that show it: power 0." in disposition_line(report)
     assert {view.name for view in subtasks(report, "disposition")} == {"power"}
     power = next(found for found in profile.subtasks if found.kind == "disposition")
-    assert charts.corrected_rows(power) == ()
-    assert charts.calibration_rows(power) == ()
+    assert rows.corrected_rows(power) == ()
+    assert rows.calibration_rows(power) == ()
 
 
 def test_a_subject_that_guesses_is_told_to_show_nothing() -> None:

@@ -6,36 +6,35 @@ items, names of structure types, options, framings, subjects and rounds are untr
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from moorings.probes.metrics.cluster_bootstrap import Figure
 from moorings.probes.metrics.profile import SubtaskProfile
-from moorings.records import Interval
+from moorings.report.drawing import Drawing
 from moorings.report.forest import Scale
 from moorings.report.page import render_page
 from moorings.report.probe import charts
-from moorings.report.probe.charts import Drawing, Row
-from moorings.report.probe.view import (
-    CHANCE_OF_THREE,
-    Change,
-    Entry,
-    ItemMap,
-    LiveOutcome,
-    LiveRecord,
-    ProbeReport,
-    SubtaskView,
-    change,
-    headline,
-    items_of,
-    live_sentence,
-    subtasks,
-    warnings,
+from moorings.report.probe.headline import headline
+from moorings.report.probe.live import foretold, is_told, live_scores, live_sentence, live_traits
+from moorings.report.probe.rows import (
+    TONES,
+    Row,
+    accuracy_rows,
+    all_rows,
+    consistency_rows,
+    corrected_rows,
+    fixed,
+    gap_rows,
+    overview_row,
+    preference_rows,
+    spread,
+    standing,
+    structure_rows,
 )
-from moorings.report.wording import percent
+from moorings.report.probe.view import Change, Entry, ItemMap, ProbeReport, SubtaskView, change, items_of, subtasks
+from moorings.report.probe.warnings import warnings
 
-__all__ = ["GLOSSARY", "LiveTrait", "foretold", "live_scores", "live_traits", "render_probe_html", "says"]
+__all__ = ["GLOSSARY", "render_probe_html", "says"]
 
 GLOSSARY = {
     "interval": "The range in which the true value lies with the stated confidence. Whole clusters of items are drawn "
@@ -151,15 +150,6 @@ class Line(NamedTuple):
     row: Row
 
 
-class LiveTrait(NamedTuple):
-    """One trait over all training sets."""
-
-    name: str
-    scale: Scale
-    rows: tuple[tuple[Row, LiveOutcome, tuple[float, ...], tuple[float, ...], str], ...]
-    """What happened with each set, what was foretold of oneself and of another, and what the words suggest."""
-
-
 def render_probe_html(report: ProbeReport, versions: str = "") -> str:
     """Write the report as one HTML file.
 
@@ -198,7 +188,7 @@ def _overview(report: ProbeReport) -> tuple[Line, ...]:
     """Chance-corrected scores of all abilities: of the last round, or of each subject."""
     entries = report.entries[-1:] if report.over_rounds else report.entries[:MAX_OVERVIEW]
     return tuple(
-        Line(view.anchor, entry, charts.overview_row(one))
+        Line(view.anchor, entry, overview_row(one))
         for view in subtasks(report, "ability")
         for entry in entries
         if (one := view.cells[entry.at]) is not None
@@ -235,14 +225,14 @@ def _block(report: ProbeReport, entry: Entry, one: SubtaskProfile, anchor: str) 
     return Block(
         entry,
         one,
-        charts.TONES[charts.standing(one.accuracy.corrected)] if one.kind == "ability" else "info",
+        TONES[standing(one.accuracy.corrected)] if one.kind == "ability" else "info",
         _groups(one),
         curve,
         seen,
         drawn,
         seen is not None and all(item.b is not None for item in seen.seen),
-        charts.all_rows(one),
-        charts.structure_rows(one),
+        all_rows(one),
+        structure_rows(one),
     )
 
 
@@ -252,13 +242,13 @@ def _groups(one: SubtaskProfile) -> tuple[Group, ...]:
         (
             "How often it is right" if ability else "How often it shows the disposition",
             "The dashed line is chance for each row." if ability else "The dashed line is where guessing would lie.",
-            charts.accuracy_rows(one),
+            accuracy_rows(one),
             charts.share_scale,
         ),
-        ("Above chance", "Guessing is 0, all right is 1.", charts.corrected_rows(one), charts.share_scale),
-        ("By structure type", "Chance is the dashed line.", charts.structure_rows(one), charts.share_scale),
-        ("Preferences and gaps", "0 is none.", charts.preference_rows(one), charts.gap_scale),
-        ("Consistency", "1 is always the same.", charts.consistency_rows(one), charts.share_scale),
+        ("Above chance", "Guessing is 0, all right is 1.", corrected_rows(one), charts.share_scale),
+        ("By structure type", "Chance is the dashed line.", structure_rows(one), charts.share_scale),
+        ("Preferences and gaps", "0 is none.", preference_rows(one), charts.gap_scale),
+        ("Consistency", "1 is always the same.", consistency_rows(one), charts.share_scale),
     )
     return tuple(Group(title, hint, rows, scale(rows)) for title, hint, rows, scale in told if rows)
 
@@ -268,8 +258,8 @@ def _table(report: ProbeReport, view: SubtaskView) -> tuple[tuple[str, tuple[Row
     found: dict[str, list[Row | None]] = {}
     for at, cell in enumerate(view.cells):
         if cell is not None:
-            types = [row._replace(label=f"Structure type {row.label}") for row in charts.structure_rows(cell)]
-            for row in (*charts.all_rows(cell), *types):
+            types = [row._replace(label=f"Structure type {row.label}") for row in structure_rows(cell)]
+            for row in (*all_rows(cell), *types):
                 found.setdefault(row.label, [None] * len(report.entries))[at] = row
     return tuple((label, tuple(rows)) for label, rows in found.items())
 
@@ -279,7 +269,7 @@ def _trends(
 ) -> tuple[tuple[str, Drawing], ...]:
     """The first figure over rounds, and the others that are drawn."""
     marks = [entry.mark for entry in report.entries]
-    gaps = {row.label for cell in view.cells if cell is not None for row in charts.gap_rows(cell)}
+    gaps = {row.label for cell in view.cells if cell is not None for row in gap_rows(cell)}
     drawn = []
     for at, (label, rows) in enumerate(table):
         if at and label not in _DRAWN and label not in gaps:
@@ -298,87 +288,23 @@ def says(one: SubtaskProfile) -> str:
     seen = one.accuracy
     if seen.item is None:
         return "No item has a usable answer and a right option."
-    base = f"{charts.fixed(seen.item.value)} of {seen.item.n_items:,} items in {seen.item.n_clusters:,} clusters"
+    base = f"{fixed(seen.item.value)} of {seen.item.n_items:,} items in {seen.item.n_clusters:,} clusters"
     if one.kind == "disposition":
-        return f"It shows the disposition on {base} ({charts.spread(seen.item)})."
-    figure, chance = seen.corrected, charts.fixed(seen.chance)
+        return f"It shows the disposition on {base} ({spread(seen.item)})."
+    figure, chance = seen.corrected, fixed(seen.chance)
     where = {
         "above": "It is above chance",
         "below": "It is below chance",
         "not told apart": "It is not told apart from chance",
         "too few clusters": "There are too few clusters to tell it from chance",
         "no answer": "Nothing was answered",
-    }[charts.standing(figure)]
+    }[standing(figure)]
     detectable = None if figure is None else figure.detectable
     found = ""
-    if charts.standing(figure) == "not told apart" and detectable is not None:
-        found = f" A true distance of {charts.fixed(detectable, 2)} would have been found with 80 % power."
-    by = "" if figure is None else f": {charts.fixed(figure.value, sign=True)} ({charts.spread(figure, sign=True)})"
+    if standing(figure) == "not told apart" and detectable is not None:
+        found = f" A true distance of {fixed(detectable, 2)} would have been found with 80 % power."
+    by = "" if figure is None else f": {fixed(figure.value, sign=True)} ({spread(figure, sign=True)})"
     return f"{where}{by}. It is right on {base}, where guessing gives {chance}.{found}"
-
-
-def live_traits(live: LiveRecord | None) -> tuple[LiveTrait, ...]:
-    """What happened and what was foretold, trait by trait."""
-    if live is None:
-        return ()
-    names = dict.fromkeys(trait for by in live.outcomes.values() for trait in by)
-    found = []
-    for name in names:
-        rows = []
-        for made, by in live.outcomes.items():
-            if name in by:
-                said = [live.foretold.get(who, {}).get(made, {}).get(name, ()) for who in ("self", "other")]
-                surface = live.surface.get(made, {}).get(name, "not known")
-                rows.append((Row(made, _effect(by[name]), 0.0), by[name], said[0], said[1], surface))
-        found.append(LiveTrait(name, charts.gap_scale([row[0] for row in rows]), tuple(rows)))
-    return tuple(found)
-
-
-def is_told(shares: Sequence[float]) -> bool:
-    """Whether there is a share for more, less and the same."""
-    return len(shares) == 3 and all(map(math.isfinite, shares))
-
-
-def foretold(shares: Sequence[float]) -> str:
-    """Shares of more, less and the same in words."""
-    if not is_told(shares):
-        return "no answer"
-    return ", ".join(f"{word} {percent(share)}" for word, share in zip(("more", "less", "same"), shares, strict=True))
-
-
-def _effect(outcome: LiveOutcome) -> Figure | None:
-    if not math.isfinite(outcome.effect):
-        return None
-    ends = None
-    if math.isfinite(outcome.low) and math.isfinite(outcome.high):
-        ends = Interval(low=outcome.low, high=outcome.high)
-    return Figure(value=outcome.effect, interval=ends, n_items=outcome.n_prompts, n_clusters=outcome.n_prompts)
-
-
-def live_scores(live: LiveRecord | None) -> tuple[Row, ...]:
-    """Shares of right foretellings against a third, and advantages against 0."""
-    if live is None:
-        return ()
-    told = (
-        ("self", "Its own change", CHANCE_OF_THREE),
-        ("other", "The change of another model", CHANCE_OF_THREE),
-        ("surface", "Going by the words that occur", CHANCE_OF_THREE),
-        ("self_advantage", "Own less another's", 0.0),
-        ("over_surface", "Own less going by the words", 0.0),
-    )
-    rows = []
-    for key, label, reference in told:
-        score = live.score(key)
-        if score is not None:
-            n = len(live.outcomes)
-            figure = Figure(value=score.mean, interval=None, n_items=n, n_clusters=n)
-            note = "There is one training set: how sure this is cannot be told from it."
-            if score.told:
-                ends = Interval(low=score.low, high=score.high)
-                figure = figure.model_copy(update={"interval": ends, "detectable": score.detectable})
-                note = f"A distance of {charts.fixed(score.detectable, 2)} would have been seen."
-            rows.append(Row(label, figure, reference, note))
-    return tuple(rows)
 
 
 _WORDS = {
@@ -389,12 +315,12 @@ _WORDS = {
     "MAX_WARNINGS": MAX_WARNINGS,
     "OUTCOMES": _OUTCOMES,
     "choice_bar": charts.choice_bar,
-    "fixed": charts.fixed,
+    "fixed": fixed,
     "foretold": foretold,
     "is_told": is_told,
     "row_axis": charts.row_axis,
     "row_strip": charts.row_strip,
     "says": says,
     "share_scale": charts.share_scale,
-    "spread": charts.spread,
+    "spread": spread,
 }

@@ -8,18 +8,12 @@ from moorings.probes.item import Item
 from moorings.probes.metrics.profile import SubtaskProfile
 from moorings.report.markdown_parts import plain
 from moorings.report.markdown_parts import table as any_table
-from moorings.report.probe.charts import Row, all_rows, fixed, spread, structure_rows
-from moorings.report.probe.html import foretold, live_scores, live_traits, says
-from moorings.report.probe.view import (
-    Entry,
-    ProbeReport,
-    SubtaskView,
-    change,
-    headline,
-    items_of,
-    subtasks,
-    warnings,
-)
+from moorings.report.probe.headline import headline
+from moorings.report.probe.html import says
+from moorings.report.probe.live import foretold, live_scores, live_traits
+from moorings.report.probe.rows import Row, all_rows, fixed, spread, structure_rows
+from moorings.report.probe.view import Entry, ProbeReport, SubtaskView, change, items_of, subtasks
+from moorings.report.probe.warnings import warnings
 
 __all__ = ["render_probe_markdown"]
 

@@ -17,8 +17,9 @@ from moorings.probes.live.track import LiveTrack
 from moorings.probes.metrics.profile import Profile
 from moorings.records import Record
 from moorings.report.probe.html import render_probe_html
+from moorings.report.probe.live import LiveRecord
 from moorings.report.probe.markdown import render_probe_markdown
-from moorings.report.probe.view import LiveRecord, ProbeReport, assemble
+from moorings.report.probe.view import ProbeReport, assemble
 from moorings.store.disk import Disk, write_atomic
 
 __all__ = ["ProbeRecord", "read_probe_report", "render_probe_json", "write_probe_report"]
