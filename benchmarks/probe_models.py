@@ -84,7 +84,7 @@ def trained(name: str, items: Sequence[Item], size: Size, folder: Path) -> Subje
     job = TrainJob(
         start=BASE, anchor=BASE, rows=rows, out=folder / name, work=folder / f"{name}-work", round=1, seed=SEED
     )
-    use = {"use": "sft", "epochs": size.epochs, "learning_rate": 1e-3, "batch_size": 8, "learn_end": True}
+    use = {"use": "sft", "epochs": size.epochs, "learning_rate": 1e-3, "batch_size": 8, "learn_end": "always"}
     return BASE.model_copy(update={"uri": trainers.make(Use.model_validate(use))(job).uri})
 
 
