@@ -15,7 +15,9 @@ In `real` only the constraints are held to a bar: whether gold peaks inside is f
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -173,10 +175,12 @@ def main() -> None:
     args = options(__doc__.splitlines()[0])
     size = Size(4, 100, 6, 12) if args.quick else Size(10, 120, 9, 27)
     began = time.monotonic()
-    makers = {"made": made_world, **({"real": real_world} if ANSWERS.is_file() else {})}
+    real = partial(real_world, n_prompts=4) if args.quick else real_world
+    makers: dict[str, Callable[[int], World]] = {"made": made_world, **({"real": real} if ANSWERS.is_file() else {})}
     rows = {name: [one_seed(make(seed), size) for seed in range(size.seeds)] for name, make in makers.items()}
     found = {name: summary(name, each) for name, each in rows.items()}
-    searched = {name: [search_against_grid(make(seed), size) for seed in range(2)] for name, make in makers.items()}
+    where, n = ({"made": made_world}, 1) if args.quick else (makers, 2)
+    searched = {name: [search_against_grid(make(seed), size) for seed in range(n)] for name, make in where.items()}
     for name, each in searched.items():
         told = ", ".join(f"{one['search']:.3f} of {one['grid']:.3f}" for one in each)
         print(f"{name}: the search's gain with {size.looks} looks of the grid's with {size.grid**2}: {told}")
