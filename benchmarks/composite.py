@@ -173,9 +173,9 @@ def _told(found: tuple[float, float, float]) -> str:
 
 def main() -> None:
     args = options(__doc__.splitlines()[0])
-    size = Size(4, 100, 6, 12) if args.quick else Size(10, 120, 9, 27)
+    size = Size(3, 100, 6, 12) if args.quick else Size(10, 120, 9, 27)
     began = time.monotonic()
-    real = partial(real_world, n_prompts=4) if args.quick else real_world
+    real = partial(real_world, n_prompts=6) if args.quick else real_world
     makers: dict[str, Callable[[int], World]] = {"made": made_world, **({"real": real} if ANSWERS.is_file() else {})}
     rows = {name: [one_seed(make(seed), size) for seed in range(size.seeds)] for name, make in makers.items()}
     found = {name: summary(name, each) for name, each in rows.items()}
