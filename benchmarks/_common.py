@@ -48,6 +48,13 @@ def mean_low_high(values: Sequence[float] | np.ndarray) -> tuple[float, float, f
     return mean, interval.low, interval.high
 
 
+def on_few_lines(result: dict[str, Any]) -> str:
+    """JSON for people, with each list of plain values on a line of its own: curves have thousands."""
+    text = json.dumps(result, indent=2)
+    plain = re.compile(r"\[\s+([^\[\]{}]*?)\s+\]")
+    return plain.sub(lambda found: "[" + re.sub(r"\s*\n\s*", " ", found[1]) + "]", text) + "\n"
+
+
 def finish(name: str, args: argparse.Namespace, *, bars: dict[str, tuple[float, str, float]], **facts: Any) -> None:
     """Print each figure against its bar, write JSON, exit 1 if a bar is missed.
 
@@ -69,7 +76,7 @@ def finish(name: str, args: argparse.Namespace, *, bars: dict[str, tuple[float, 
             **facts,
         }
         args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(result, indent=2) + "\n")
+        args.json.write_text(on_few_lines(result))
     text = "; ".join(f"{k} {v:,.4g} (bar {s} {b:,.4g})" for k, (v, s, b) in bars.items())
     print(f"{name}: {'PASS' if passed else 'MISSED'}: {text}")
     sys.exit(not passed)

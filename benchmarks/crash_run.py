@@ -25,6 +25,8 @@ from typing import Any
 import yaml
 from _common import finish, options
 
+from moorings.supervise.observer import Silent
+
 EVENTS = (
     "collected",
     "audited",
@@ -68,7 +70,7 @@ RUNS: dict[str, dict[str, Any]] = {
 LONGEST_WAIT_S = {"simulated": 2.5, "embedded model": 40.0}
 
 
-class Log:
+class Log(Silent):
     """An observer that keeps which phases began."""
 
     def __init__(self, path: str) -> None:
@@ -80,12 +82,6 @@ class Log:
 
     def phase(self, name: str) -> None:
         os.write(self._fd, json.dumps([self._key, name]).encode() + b"\n")
-
-    def run_started(self, facts: object) -> None: ...
-    def progress(self, done: int, total: int, unit: str) -> None: ...
-    def evidence(self, evidence: object) -> None: ...
-    def decided(self, decision: object) -> None: ...
-    def message(self, text: str) -> None: ...
 
 
 def child(charter: str, run: str, logs: str, point: str, nth: int) -> None:

@@ -101,13 +101,14 @@ def test_ordinary_settings_pass(folder: Path) -> None:
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(ordinary))
     check_model_folder(folder)
+    assert read_config(folder, "tokenizer_config.json") == ordinary
 
 
 def test_files_that_no_loader_reads_are_left_alone(folder: Path) -> None:
     with (folder / "trainer_state.json").open("wb") as stream:
         stream.truncate(11 * 2**20)
     (folder / "training_args.bin").write_bytes(b"pickled, and never opened")
-    check_model_folder(folder)
+    assert check_model_folder(folder) is None
 
 
 def test_huge_deep_and_broken_json_is_refused(folder: Path) -> None:
