@@ -134,7 +134,9 @@ def beyond(rows: list[dict[str, Any]], arm: str, side: str) -> float:
     """Largest miss of a threshold, as a share of it, median over seeds; `side` says which direction is a miss."""
     worst = []
     for row in rows:
-        misses = [(row["rewards"][arm][name] - theta) / abs(theta) for name, theta in row["thresholds"].items()]
+        misses = [
+            (row["rewards"][arm][name] - theta) / max(abs(theta), 1e-9) for name, theta in row["thresholds"].items()
+        ]
         kind = {"least": [-m for m in misses], "most": misses, "equal": [abs(m) for m in misses]}[side]
         worst.append(max(kind))
     return float(np.median(worst))
