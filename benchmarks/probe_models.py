@@ -6,7 +6,7 @@ Shortcut: an adapter trained on S4 items whose right option says `surely` is ask
 Bars: the taught model's gain on held-out direct items has its lower end above 0; the shortcut model is right on at least 0.8
 of the leaky set, and on the clean set at most 0.05 above what always giving one option earns. Whether S1 and S2 lie above chains of S4
 and S5 is printed with intervals, and is no bar: the order was inferred, not published.
-Answers and adapters are kept under ~/.cache/moorings/probe_models, so that it goes on where it was stopped.
+Answers and adapters are kept in the cache folder, so that it goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from moorings.probes.orders import plan_orders
 from moorings.probes.runner import ask
 from moorings.probes.show import show
 from moorings.records import Message
+from moorings.subjects.model_cache import cache_dir
 from moorings.subjects.spec import SubjectSpec
 
 BASE = SubjectSpec(uri="bundled:smollm2-135m", precision="fp32")
 """int8 shifts the log-probabilities of symbols by more than the answers differ."""
-CACHE = Path.home() / ".cache" / "moorings" / "probe_models"
 VERSION, SEED, DRAWS = 1, 5, 4000
 CHAINS = ("chain2", "chain3")
 
@@ -181,7 +181,7 @@ def shortcut(size: Size, folder: Path) -> dict[str, Any]:
 def main() -> None:
     args = options(__doc__.splitlines()[0])
     size = Size(12, 24, 32, 2) if args.quick else Size(240, 120, 160, 4)
-    folder = CACHE / f"v{VERSION}-{'quick' if args.quick else 'full'}"
+    folder = cache_dir() / "probe_models" / f"v{VERSION}-{'quick' if args.quick else 'full'}"
     found: dict[str, Any] = {"taught": taught(size, folder), "shortcut": shortcut(size, folder)}
     if not args.quick:
         found["profiled"] = profile_of(size, folder)
