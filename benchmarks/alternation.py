@@ -128,6 +128,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--seed", type=int, action="append", metavar="N", help="seeds of the rounds; 1 and 2 if not given"
     )
+    parser.add_argument(
+        "--arm",
+        action="append",
+        choices=list(ARMS),
+        help="arms of the rounds; the bars need 'alternating' and 'competence only'",
+    )
     return parser.parse_args()
 
 
@@ -137,11 +143,13 @@ def main() -> None:
     bars: Bars = {}
     facts: dict[str, Any] = {}
     if args.only != "weak to strong":
-        size = Size(tuple(args.seed or (1, 2)))
+        size = Size(tuple(args.seed or (1, 2)), tuple(args.arm or ARMS))
         if args.quick:
             print("rounds with simulated subjects: effects are planted, only the machinery is tested")
             size = Size((1,), ("competence only", "alternating"), n_steering=64, simulated=True)
         found = run_chains(size)
+        if not {"alternating", "competence only"} <= found.keys():
+            raise SystemExit("made and kept; the bars need the arms 'alternating' and 'competence only'")
         bars, facts = judge_rounds(found)
         facts["rows"] = rounds_rows(found)
     if args.only != "rounds":
