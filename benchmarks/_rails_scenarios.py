@@ -82,8 +82,8 @@ class Scenario(NamedTuple):
     seed: int = 0
     rounds: int = 4
     common: tuple[dict[str, Any], ...] = COMMON
-    look: int = 64
-    budget: int = 192
+    look: int = 48
+    budget: int = 144
     truth_units: int = 96
     """Further fresh units a round; a mean of paired yes/no differences then has a standard error of 0.07 at most."""
 
