@@ -1,4 +1,4 @@
-"""Competence and conformity in turn, at equal tokens (arXiv:2503.07660); and where weak supervision recovers most (arXiv:2312.09390).
+"""Competence and conformity in turn, at equal tokens (arXiv:2503.07660); where weak supervision recovers most (arXiv:2312.09390); easy to hard.
 
 Rounds: the embedded model learns the last word of a list from terse answers (K: share of exact answers) and is to go on admitting
 what it cannot know (F: share of answers that do), for four rounds through the trainer `alternate`. Arms: competence only,
@@ -11,6 +11,9 @@ Weak to strong: teachers of six strengths (logistic regression on hashed words, 
 all (MiniLM embeddings; all pixels); plain, confidence and product loss; PGR with a bootstrap over seeds, imitation of the teacher's
 errors, raw accuracies, and where PGR is largest. It is reported and held to no bar. Reviews need text-differences of the
 development data (MOORINGS_DATA); digits come with scikit-learn.
+
+Easy to hard: an evaluator that learned on short lists picks among the embedded model's answers about longer ones (arXiv:2403.09472),
+beside sampling, majority and an evaluator that learned on longer ones. Held to no bar; left out by --quick.
 
     python benchmarks/alternation.py                        can be stopped and started again
     python benchmarks/alternation.py --only rounds --seed 1 one part, one seed
@@ -26,6 +29,7 @@ from typing import Any
 import numpy as np
 from _alternation_rounds import ARMS, KINDS, TOLERANCE, Chain, Size
 from _common import finish, mean_low_high
+from _easy_to_hard import easy_to_hard, told_easy_to_hard
 from _weak_to_strong import digits, reviews, sweep, told
 
 BAR_F, BAR_K, BAR_TOKENS = -0.10, -0.10, 1.05
@@ -124,7 +128,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="simulated subjects and digits, at most 60 s on 2 cores")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
-    parser.add_argument("--only", choices=("rounds", "weak to strong"), help="one part")
+    parser.add_argument("--only", choices=("rounds", "weak to strong", "easy to hard"), help="one part")
     parser.add_argument(
         "--seed", type=int, action="append", metavar="N", help="seeds of the rounds; 1 and 2 if not given"
     )
@@ -142,7 +146,7 @@ def main() -> None:
     args = arguments()
     bars: Bars = {}
     facts: dict[str, Any] = {}
-    if args.only != "weak to strong":
+    if args.only in (None, "rounds"):
         size = Size(tuple(args.seed or (1, 2)), tuple(args.arm or ARMS))
         if args.quick:
             print("rounds with simulated subjects: effects are planted, only the machinery is tested")
@@ -152,13 +156,16 @@ def main() -> None:
             raise SystemExit("made and kept; the bars need the arms 'alternating' and 'competence only'")
         bars, facts = judge_rounds(found)
         facts["rows"] = rounds_rows(found)
-    if args.only != "rounds":
+    if args.only in (None, "weak to strong"):
         worlds = [world for world in ((digits(),) if args.quick else (reviews(), digits())) if world is not None]
         facts["weak to strong"] = []
         for world in worlds:
             one = sweep(world, range(2 if args.quick else 10))
             told(one)
             facts["weak to strong"].append(one)
+    if args.only == "easy to hard" or (args.only is None and not args.quick):
+        facts["easy to hard"] = easy_to_hard()
+        told_easy_to_hard(facts["easy to hard"])
     finish("alternation", args, bars=bars, **facts)
 
 
