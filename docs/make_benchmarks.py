@@ -42,17 +42,30 @@ def section(result: dict[str, Any]) -> str:
         }
         for figure, bar in result["bars"].items()
     ]
-    rows = result.get("rows")
     parts = [
         f"\n## {name}\n",
         explanation(name),
         f"```\n.venv/bin/python benchmarks/{name}.py --json docs/benchmarks/{name}.json\n```\n",
         table(bars),
         f"![Figures of {name} against their bars](benchmarks/{name}.svg)\n",
-        table(rows) if isinstance(rows, list) and rows and isinstance(rows[0], dict) else "",
+        *tables(result),
         f"Measured on {result['cores']} cores of {result['cpu']}, Python {result['python']}; {versions}.\n",
     ]
     return "\n".join(part for part in parts if part)
+
+
+def tables(result: dict[str, Any]) -> list[str]:
+    """The rows of a result, and of each of its parts that has rows of its own; those of a list of parts stand in one table."""
+    found = [table(rows)] if (rows := _rows_of(result)) else []
+    for name, fact in result.items():
+        if rows := [row for part in (fact if isinstance(fact, list) else [fact]) for row in _rows_of(part)]:
+            found.append(f"### {name}\n\n{table(rows)}")
+    return found
+
+
+def _rows_of(part: Any) -> list[dict[str, Any]]:
+    rows = part.get("rows") if isinstance(part, dict) else None
+    return rows if isinstance(rows, list) and rows and isinstance(rows[0], dict) else []
 
 
 def explanation(name: str) -> str:
