@@ -24,6 +24,7 @@ from moorings.improve.exact.optimise import Trace, optimise
 from moorings.improve.exact.policy import SoftmaxPolicy
 from moorings.improve.objectives.min_norm import min_norm_weights, weights_to_zero
 from moorings.improve.objectives.objective import objectives
+from moorings.report.align.view import hypervolume
 
 BUDGET_NATS, RATE, MOST_STEPS, CHUNK = 0.5, 0.5, 1500, 5
 PAIRS = (("sentiment", "length"), ("sentiment", "brevity"), ("on topic", "varied"))
@@ -97,7 +98,7 @@ def one_seed(rewards: dict[str, np.ndarray], tilt: np.ndarray, pair: tuple[str, 
         found[method] = {
             "gains": gains.tolist(),
             "min": float((gains / alone).min()),
-            "hypervolume": float(np.prod(np.maximum(gains, 0))),
+            "hypervolume": hypervolume(gains[None]),
             "active": float(trace.logged["active"][-1]) if "active" in trace.logged else 1.0,
         }
     return {"alone": alone.tolist(), "methods": found}

@@ -22,7 +22,7 @@ from moorings.feedback.scored import ScoredBy
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["Match", "agrees", "code_of", "last_number"]
+__all__ = ["Match", "agrees", "code_of"]
 
 Match = Literal["exact", "contains", "last_number"]
 
@@ -44,18 +44,9 @@ def agrees(response: str, key: Any, match: Match) -> float:
         return float(_plain(response) in {_plain(one) for one in keys})
     if match == "contains":
         return float(count_phrases(response, keys) > 0)
-    wanted = [number for one in keys if (number := last_number(one)) is not None]
-    return float(last_number(response) in wanted) if wanted else float("nan")
-
-
-def last_number(text: str) -> float | None:
-    """The last number of a text, such as a solution's result; None where there is none.
-
-    >>> last_number("3 boxes of 400 are 1,200."), last_number("many")
-    (1200.0, None)
-    """
-    found = _NUMBER.findall(text)
-    return float(found[-1].replace(",", "")) if found else None
+    found = _NUMBER.findall(response)
+    wanted = [float(number[-1].replace(",", "")) for one in keys if (number := _NUMBER.findall(one))]
+    return float(bool(found) and float(found[-1].replace(",", "")) in wanted) if wanted else float("nan")
 
 
 def _plain(text: str) -> str:

@@ -12,9 +12,9 @@ from moorings.report.drawing import FOOT, TOP, Drawing, labels_below, labels_bes
 from moorings.report.forest import Scale, round_step
 from moorings.report.wording import number
 
-__all__ = ["N_HUES", "draw_front", "draw_panel", "numbered"]
+__all__ = ["draw_front", "draw_panel", "numbered"]
 
-N_HUES = 8
+_N_HUES = 8
 """Colours of lines; further lines take them again with dashes."""
 _HEIGHT = 260
 _TICKS = 4
@@ -22,7 +22,7 @@ _TICKS = 4
 
 def numbered(at: int) -> str:
     """Class of the line or spot that comes at this place."""
-    return f"h{at % N_HUES}{' dashed' if at >= N_HUES else ''}"
+    return f"h{at % _N_HUES}{' dashed' if at >= _N_HUES else ''}"
 
 
 def draw_panel(panel: Panel, name: str) -> Drawing:
